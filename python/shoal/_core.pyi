@@ -1,0 +1,210 @@
+"""The boundary between Python and the core, checked against the built module by stubtest.
+
+Numbers (``population``, ``column``, ``command`` …) are indices into the lists of the shard's declaration.
+All times are microseconds: since 1970 UTC for instants.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, final
+
+class Handle:
+    """Base of ``shoal.Twin``: names one twin of one shard. Not made by users."""
+
+    __slots__ = ()
+    @property
+    def uri(self) -> str: ...
+    @property
+    def _id(self) -> int: ...
+    @property
+    def _shard(self) -> Shard: ...
+    @property
+    def _population(self) -> int: ...
+    def _parameters(self) -> tuple[str, ...]:
+        """The URI's parameters, decoded, in the pattern's order."""
+    def _now(self) -> int:
+        """The time of the turn in progress."""
+    def _sequence(self) -> int:
+        """The number of the turn in progress, for seeding ``random``."""
+    # Below: only in the twin's own turn; NotInTurn, WrongThread or TwinStopped otherwise. They take effect when the turn ends.
+    def _after(self, timer: int, delay: int) -> None: ...
+    def _cancel(self, timer: int) -> None: ...
+    def _delete(self) -> None: ...
+    def _send(self, population: int, parameters: Sequence[str], command: int, body: Any) -> None:
+        """A command to another twin; the body is validated (ValidationError) and copied now."""
+    def _send_uri(self, uri: str, lane: str, body: Any) -> None:
+        """The same by URI; an address without a route becomes a dead letter when it is delivered."""
+    def _send_each(self, members: int, command: int, body: Any) -> None:
+        """To all members of a group."""
+    def _members(self, members: int) -> list[str]: ...
+    def _member_count(self, members: int) -> int: ...
+    def _has_member(self, members: int, uri: str) -> bool: ...
+
+class Cell:
+    """Base of every lane that is one column: the descriptor that reads and writes the cell."""
+
+    def _bind(
+        self,
+        name: str,
+        column: int,
+        type: str,
+        nullable: bool,
+        read_only: str,
+        decode: Callable[[Any], Any] | None,
+        encode: Callable[[Any], Any] | None,
+    ) -> None:
+        """Called once per final class. ``read_only``: why assigning is refused, or ''. ``decode`` and ``encode`` turn the
+        column's builtin form (None, bool, int, float, str, bytes, datetime, Point, list, dict) into the declared type and
+        back; None where the column's form is the type."""
+    def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
+    def __set__(self, obj: Any, value: Any, /) -> None: ...
+
+class Table:
+    """Base of map lanes: the descriptor whose reading gives a ``TableView``."""
+
+    def _bind(
+        self,
+        name: str,
+        map: int,
+        key: str,
+        value: str,
+        decode_key: Callable[[Any], Any] | None,
+        encode_key: Callable[[Any], Any] | None,
+        decode_value: Callable[[Any], Any] | None,
+        encode_value: Callable[[Any], Any] | None,
+        default: Any,
+        has_default: bool,
+    ) -> None: ...
+    def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
+    def __set__(self, obj: Any, value: Any, /) -> None: ...
+
+@final
+class TableView:
+    """One twin's entries of a map lane: a MutableMapping, in the order of insertion."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+    def __delitem__(self, key: Any, /) -> None: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def keys(self) -> list[Any]: ...
+    def values(self) -> list[Any]: ...
+    def items(self) -> list[tuple[Any, Any]]: ...
+    def get(self, key: Any, default: Any = None, /) -> Any: ...
+    def pop(self, key: Any, *default: Any) -> Any: ...
+    def popitem(self) -> tuple[Any, Any]: ...
+    def setdefault(self, key: Any, default: Any = None, /) -> Any: ...
+    def update(self, other: Any = (), /, **entries: Any) -> None: ...
+    def clear(self) -> None: ...
+
+class Functions(NamedTuple):
+    """The Python half of one population: what the declaration's numbers call. Defined in ``shoal.handlers``."""
+
+    # handlers[i] of command i, None where there is none
+    handlers: list[Callable[..., Any] | None]
+    # (function, number of arguments after self) of changed lane i
+    changed: list[tuple[Callable[..., Any], int]]
+    timers: list[Callable[..., Any]]
+    create: Callable[..., Any] | None
+    start: Callable[..., Any] | None
+    stop: Callable[..., Any] | None
+    # body i of command i: how the core makes the Python object. One of
+    #   ("nothing",)                       the handler takes no body
+    #   ("scalar",)                        the builtin itself
+    #   ("call", cls, names, positional)   cls(*values) or cls(**given); positional: all fields are positional, in order
+    #   ("dict", names)                    a dict of the fields that were given (TypedDict)
+    #   ("tree", admit, encode)            admit(builtins, lax: bool) -> (body, [slot values]) validates or raises;
+    #                                      encode(body) -> builtins
+    bodies: list[tuple[Any, ...]]
+    # decode functions of column i, as in Cell._bind
+    columns: list[Callable[[Any], Any] | None]
+    # encode functions of column i: what a value that is set from outside goes through
+    encoders: list[Callable[[Any], Any] | None]
+    # (decode_key, decode_value, encode_key, encode_value) of map i
+    maps: list[tuple[Any, Any, Any, Any]]
+
+class DeadLetter(NamedTuple):
+    origin: str  # a source's name, a twin's URI, "timer" or "outside"
+    sequence: int  # line or row of a file; number of the envelope otherwise
+    time: int
+    node: str  # the URI, as far as it is known
+    lane: str
+    kind: str  # "invalid" (validation), "unrouted", "rejected" (Reject), "failed" (a bug: exception), "limit"
+    reason: str
+    record: bytes  # the record as it was read, or the body as JSON
+
+class Counts(NamedTuple):
+    """read = applied + filtered + dead + waiting"""
+
+    read: int
+    applied: int
+    filtered: int
+    dead: int
+    waiting: int
+    late: int
+    state: str  # "open", "done" or the reason why it failed
+
+class Shard:
+    """Twins of one app in one process; used by the thread that made it (WrongThread)."""
+
+    def __new__(cls, declaration: bytes, classes: Sequence[type], functions: Sequence[Functions], virtual: bool) -> Shard:
+        """``virtual``: the clock stands still until an event or ``advance`` moves it (tests, replays)."""
+    # -- the loop
+    def turns(self, budget: int) -> Turns:
+        """Runs turns for at most ``budget`` µs of real time or ``commit_turns`` turns; stops at each that needs Python."""
+    def commit(self) -> int:
+        """Ends the batch; returns the commit's number."""
+    def fail(self, kind: str, reason: str) -> None:
+        """Undoes the turn in progress; its envelope is a dead letter."""
+    def park(self) -> int:
+        """The call in progress gave a coroutine: sets its turn aside; returns the turn's number."""
+    def finish(self, turn: int, kind: str, reason: str) -> None:
+        """The coroutine of a parked turn ended; kind "" is success. The turn is applied or undone by ``turns``."""
+    def waiting(self) -> bool:
+        """Whether ``turns`` would find work now."""
+    def in_flight(self) -> int:
+        """Parked turns."""
+    def fileno(self) -> int:
+        """Becomes readable when work arrives from another thread (an eventfd; ``woken`` resets it)."""
+    def woken(self) -> None: ...
+    def next_due(self) -> int | None:
+        """When the earliest timer fires."""
+    def now(self) -> int: ...
+    def advance(self, to: int) -> None:
+        """Moves a virtual clock. Timers due until then become work; the caller runs them in between."""
+    def stop(self) -> None:
+        """on_stop of every twin becomes work."""
+    def close(self) -> None:
+        """Ends readers; every later call raises."""
+    # -- from outside
+    def post(self, uri: str, lane: str, body: Any, origin: str = "outside") -> None: ...
+    def post_to(self, population: int, parameters: Sequence[str], command: int, body: Any, origin: str = "outside") -> None: ...
+    def ingest(self, source: bytes, where: Callable[[Any], bool] | None, to: Callable[[Any], str] | None) -> int:
+        """Starts a reader. ``source`` is JSON: ``shoal.sources.SourceDecl``. Returns the source's number."""
+    def records(self, source: int, records: Sequence[Any]) -> None:
+        """Python records for a source of kind "records" (iterables, ``t.feed``)."""
+    def counts(self, source: int) -> Counts: ...
+    def inner_counts(self) -> Counts:
+        """Commands between twins, and timers: read means sent."""
+    def dead_letters(self) -> list[DeadLetter]:
+        """Takes those that have come since the last call."""
+    def route(self, uri: str) -> tuple[int, tuple[str, ...]] | None: ...
+    # -- reading committed state
+    def exists(self, population: int, parameters: Sequence[str]) -> bool: ...
+    def read(self, population: int, parameters: Sequence[str], column: int) -> Any:
+        """A cell in its builtin form (not decoded). NoSuchTwin."""
+    def read_map(self, population: int, parameters: Sequence[str], map: int) -> list[tuple[Any, Any]]: ...
+    def read_members(self, population: int, parameters: Sequence[str], members: int) -> list[str]: ...
+    def twins(self, population: int) -> list[tuple[str, ...]]:
+        """Parameters of all twins, in the order of creation."""
+    def size(self, population: int) -> int: ...
+    def uri(self, population: int, parameters: Sequence[str]) -> str: ...
+    def dump(self) -> bytes:
+        """The whole state as JSON, hidden state included; for tests."""
+
+@final
+class Turns:
+    def __iter__(self) -> Turns: ...
+    def __next__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]: ...
+
+__version__: str

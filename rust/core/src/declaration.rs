@@ -1,0 +1,225 @@
+//! What an app declares, as data: the Python side writes it as JSON (`python/shoal/declaration.py`), a shard is made
+//! from it. Numbers are indices into the lists beside them.
+
+use ecow::EcoString;
+use serde::Deserialize;
+
+use crate::body::BodyType;
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Declaration {
+    pub app: EcoString,
+    /// IANA name: times without a zone are in it.
+    pub zone: String,
+    pub populations: Vec<PopulationDecl>,
+    pub settings: Settings,
+}
+
+/// Bounds, each a documented setting (docs/settings.md).
+#[derive(Clone, Debug, Deserialize)]
+pub struct Settings {
+    /// Commands one turn may send.
+    pub max_sends: usize,
+    /// Hops of a command caused by a command caused by …
+    pub max_hops: u16,
+    /// Rounds of `changed` handlers in one turn.
+    pub max_rounds: u16,
+    /// Commands between twins that wait before the outside is paused.
+    pub inner_bound: usize,
+    /// Events that wait for one twin with an async turn in flight; more are dead letters.
+    pub busy_bound: usize,
+    /// Turns of one commit, at most.
+    pub commit_turns: usize,
+    /// Real seconds of a plain handler, seconds of the app's clock of an async one.
+    pub handler_seconds: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct PopulationDecl {
+    /// The class's name, for messages.
+    pub name: EcoString,
+    pub pattern: Vec<Segment>,
+    pub columns: Vec<ColumnDecl>,
+    pub maps: Vec<MapDecl>,
+    pub commands: Vec<CommandDecl>,
+    /// In the order of declaration.
+    pub folds: Vec<FoldDecl>,
+    /// Lanes with a `changed` handler, in the order of declaration; the index is the handler's number.
+    pub changed: Vec<Watched>,
+    pub hooks: Hooks,
+    /// Timer methods: those with `every`, and all that may be given to `after`.
+    pub timers: Vec<TimerDecl>,
+    pub members: Vec<MembersDecl>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Segment {
+    Literal(EcoString),
+    Parameter(EcoString),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    Bool,
+    Int64,
+    Float64,
+    Point,
+    String,
+    Bytes,
+    Timestamp,
+    Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct ColumnDecl {
+    /// The lane's wire name; hidden fold state has none of its own.
+    pub name: EcoString,
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+    /// A new twin's value as JSON; null: unset, or None where `nullable`.
+    #[serde(default)]
+    pub default: serde_json::Value,
+    /// The type allows None: reading an empty cell gives None instead of raising Unset.
+    #[serde(default)]
+    pub nullable: bool,
+    /// Links and commands from outside may set it (Value lanes that are not `readonly`).
+    #[serde(default)]
+    pub settable: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct MapDecl {
+    pub name: EcoString,
+    pub key: ColumnType,
+    pub value: ColumnType,
+    #[serde(default)]
+    pub default: serde_json::Value,
+    pub limit: usize,
+    #[serde(default)]
+    pub settable: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct CommandDecl {
+    pub name: EcoString,
+    pub body: BodyType,
+    /// There is a handler; true: it is `async def`.
+    #[serde(default)]
+    pub handler: Option<bool>,
+    /// The slot with the event's time.
+    #[serde(default)]
+    pub time_slot: Option<usize>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct FoldDecl {
+    /// The column that it writes.
+    pub out: usize,
+    pub input: Input,
+    #[serde(flatten)]
+    pub kind: FoldKind,
+}
+
+/// What a fold steps on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// A command's body: the slots that it reads (two for a Point, none to count the command itself).
+    Command { command: usize, slots: Vec<usize> },
+    /// Another lane.
+    Column(usize),
+    /// A map lane (Count of its writes).
+    Map(usize),
+    /// Nothing: a roll-up (see MembersDecl) writes it.
+    Members,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "fold", rename_all = "snake_case")]
+pub enum FoldKind {
+    Latest,
+    Count,
+    Sum,
+    Mean,
+    Min,
+    Max,
+    /// `alpha` of each event, or by time: half_life in µs. Starts at the first value.
+    Ewma { #[serde(default)] alpha: Option<f64>, #[serde(default)] half_life: Option<i64> },
+    Above(Threshold),
+    Below(Threshold),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Threshold {
+    /// A constant, or the column that holds each twin's own.
+    pub limit: Limit,
+    /// Default: the limit.
+    #[serde(default)]
+    pub clear: Option<f64>,
+    /// µs that the condition must last before the lane becomes true.
+    #[serde(default)]
+    pub hold: i64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    Constant(f64),
+    Column(usize),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Watched {
+    Column(usize),
+    Map(usize),
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Hooks {
+    pub create: bool,
+    pub start: bool,
+    pub stop: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct TimerDecl {
+    pub name: EcoString,
+    /// µs; set for `@every`.
+    #[serde(default)]
+    pub every: Option<i64>,
+    /// An `async def` method.
+    #[serde(default)]
+    pub is_async: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct MembersDecl {
+    pub name: EcoString,
+    /// The population whose twins are the members.
+    pub population: usize,
+    /// Their columns that hold this twin's parameters, in order; None: all of them are members.
+    pub by: Option<Vec<usize>>,
+    pub rollups: Vec<RollupDecl>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct RollupDecl {
+    pub kind: RollupKind,
+    /// The members' column; None counts the members themselves.
+    pub column: Option<usize>,
+    /// The group's column that it writes.
+    pub out: usize,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum RollupKind {
+    Sum,
+    Mean,
+    Min,
+    Max,
+    Count,
+}
