@@ -1,0 +1,75 @@
+# The only commands; .ci/run calls the same. Everything is built into .venv, which may be deleted at any time.
+
+PYTHON ?= python3
+# rustup's cargo goes before an older one of the distribution.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export CARGO_TARGET_DIR ?= $(CURDIR)/.venv/cargo
+# maturin must take our .venv, not one that happens to be active.
+export VIRTUAL_ENV := $(CURDIR)/.venv
+unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
+
+BIN := .venv/bin
+RUST := $(shell find rust -type f \( -name '*.rs' -o -name Cargo.toml \)) Cargo.toml
+
+.PHONY: help demo test test-long check format bench docs build tools clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: build  ## three hours of air traffic as live twins (sets up everything first)
+	@$(BIN)/python examples/airspace/demo.py $(ARGS)
+
+test: build  ## all tests but the long ones (sets up everything first)
+	cargo test --quiet --package shoal-core
+	$(BIN)/python -m pytest $(ARGS)
+
+test-long: build  ## the long tests
+	$(BIN)/python -m pytest -m long $(ARGS)
+
+check: build  ## format, lint, types, the boundary's stub, Rust and Python tests
+	cargo fmt --all --check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/stubtest shoal._core --mypy-config-file pyproject.toml
+	cargo clippy --quiet --workspace --all-targets -- --deny warnings
+	@$(MAKE) --no-print-directory test
+
+format: .venv/.tools  ## rewrites the sources in the house format
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: build  ## the benchmarks of docs/benchmarks.md (some minutes; ARGS=NAME runs one)
+	@$(BIN)/python bench/run.py $(ARGS)
+
+docs: build  ## checks that the pages' code runs and that the files they name exist
+	$(BIN)/python -m pytest tests/unit/test_docs.py $(ARGS)
+
+build: .venv/.built  ## the package, importable in .venv
+
+clean:  ## deletes all that was built
+	rm -rf .venv build target
+
+# -- how it is built. A stamp is written when its step has succeeded, so a run that was cut off starts over there.
+
+tools:
+	@command -v $(PYTHON) > /dev/null || { echo "make: Python >= 3.11 is missing: apt install python3 python3-venv, or make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$($(PYTHON) --version) is too old, Shoal needs >= 3.11: install a newer one and call make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || { echo "make: Python's venv module is missing: apt install python3-venv" >&2; exit 1; }
+	@command -v cargo > /dev/null || { echo "make: cargo is missing: Rust >= 1.88 comes with https://rustup.rs" >&2; exit 1; }
+	@rustc --version | awk '{split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88)}' || { echo "make: $$(rustc --version) is too old, Shoal needs >= 1.88: rustup update stable" >&2; exit 1; }
+	@command -v cc > /dev/null || { echo "make: a C compiler is missing: apt install gcc libc6-dev" >&2; exit 1; }
+
+.venv/.tools: pyproject.toml | tools
+	@echo "make: setting up .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > .venv/tools.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement .venv/tools.txt
+	@touch $@
+
+.venv/.built: .venv/.tools $(RUST) | tools
+	@echo "make: building the core (some minutes the first time)"
+	@$(BIN)/maturin develop --release --quiet
+	@touch $@

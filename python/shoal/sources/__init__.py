@@ -1,0 +1,38 @@
+"""Where records come from. What ``app.ingest`` declares becomes a ``SourceDecl``, which ``Shard.ingest`` takes as JSON.
+
+A file source is read by a thread of the core. ``FileDecl`` has the names and meanings of ``FileSpec`` in
+``rust/core/src/source.rs``. A source of kind "records" is fed from Python, by ``Shard.records``.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class FileDecl(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One file, or standard input. Anything left out has the core's default."""
+
+    # as the user wrote it, relative to the working directory; "-" is standard input
+    path: str
+    # None: by the file's suffix (".jsonl", ".csv.gz", ".parquet" …)
+    format: str | None = None
+
+
+class SourceDecl(msgspec.Struct, frozen=True):
+    """Where the records of one ``app.ingest`` come from and how each finds its twin, lane and time."""
+
+    # "fixes.jsonl": names the source in dead letters and in the closing line; unique in an app
+    name: str
+    kind: Literal["file", "records"]
+    # None for kind "records"
+    file: FileDecl | None
+    # the population and its command; None when a callable ``to`` gives each record's node URI, then ``lane`` names the lane
+    population: int | None
+    command: int | None
+    lane: str
+    # the record's field for each parameter of the population's pattern, in the pattern's order
+    keys: list[str]
+    # the record's field that moves the clock; "": the command's own, or none
+    time: str
+    # seconds of the record's time for one real second; None: as fast as it goes
+    speed: float | None
