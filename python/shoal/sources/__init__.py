@@ -4,9 +4,27 @@ A file source is read by a thread of the core. ``FileDecl`` has the names and me
 ``rust/core/src/source.rs``. A source of kind "records" is fed from Python, by ``Shard.records``.
 """
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import msgspec
+
+from shoal.place import Place
+
+
+class Ingest(NamedTuple):
+    """What one ``app.ingest`` line says, kept as it was written until a run starts."""
+
+    # a path, "-" for standard input, or an iterable of records
+    source: Any
+    # a command lane of a twin class, or a function from a record to a node URI
+    to: Any
+    lane: str = ""
+    key: str | Mapping[str, str] = ""
+    where: Callable[[Any], bool] | None = None
+    time: str = ""
+    speed: float | Literal["max"] = "max"
+    place: Place = Place()
 
 
 class FileDecl(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,7 +44,7 @@ class SourceDecl(msgspec.Struct, frozen=True):
     kind: Literal["file", "records"]
     # None for kind "records"
     file: FileDecl | None
-    # the population and its command; None when a callable ``to`` gives each record's node URI, then ``lane`` names the lane
+    # the population and its command; None when a callable ``to`` gives each record's node URI and ``lane`` its lane
     population: int | None
     command: int | None
     lane: str

@@ -1,0 +1,151 @@
+"""``shoal run``: an app's file becomes a running app."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoal.cli.faults import EXIT_DONE, EXIT_FAILED, EXIT_STRICT, EXIT_USAGE, Failures, Fault, explain
+
+if TYPE_CHECKING:
+    from shoal.run import Run
+    from shoal.totals import Totals
+
+EPILOG = f"""\
+example:
+  shoal run transit.py --set limit=25 --watch /city --watch "/bus/*"
+
+A config field is taken from --set, else from APPNAME_FIELD in the environment, else from [config] of the
+TOML file beside the app (transit.toml, or app.toml), else from its default. Ctrl-C ends cleanly: what has
+been read is applied, on_stop runs, the closing line is printed.
+
+exit codes: {EXIT_DONE} done                                  {EXIT_STRICT} stopped by a dead letter (--strict)
+            {EXIT_USAGE} wrong app, config or command line     {EXIT_FAILED} a source or the dead-letter file failed
+"""
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run an app",
+        description="Runs an app: reads its sources and keeps its twins until Ctrl-C.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    option = parser.add_argument
+    option("app", metavar="APP.PY[:APP]", help="the app's file, and its name where the file makes several")
+    option("--set", metavar="FIELD=VALUE", action="append", default=[], dest="sets", help="set a config field")
+    option("--once", action="store_true", help="end when all sources are exhausted")
+    option("--strict", action="store_true", help="stop at the first dead letter and show it")
+    option("--watch", metavar="URI", action="append", default=[], help='show these twins live: /city, "/bus/*"')
+    option("--speed", metavar="FACTOR", type=_speed, help="replay files with a time at 60 times its pace, or max")
+    option("--dead-letters", metavar="FILE", type=Path, help="where they go (default: dead-letters/APP.jsonl)")
+    parser.set_defaults(command=command)
+
+
+def command(chosen: argparse.Namespace) -> int:
+    """Loads, runs and closes; gives the exit code."""
+    from shoal.cli.app_file import load_app
+    from shoal.config import beside, load
+    from shoal.errors import ConfigError, DeclarationError
+    from shoal.run import Run, RunOptions, with_loop
+
+    app, path = load_app(chosen.app)
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=logging.INFO, handlers=[_ToStderr()])
+    failures = Failures()
+    options = RunOptions(
+        once=chosen.once,
+        strict=chosen.strict,
+        dead_letters=chosen.dead_letters,
+        speed=chosen.speed,
+        signals=True,
+        on_error=failures,
+    )
+    try:
+        config = load(app.config_type, app.name, sets=chosen.sets, environ=os.environ, toml=beside(path))
+        run = Run(app, config, options)
+    except (ConfigError, DeclarationError) as error:
+        raise Fault(explain(error)) from error
+    try:
+        return with_loop(_drive(run, chosen.watch, failures))
+    finally:
+        run.close()
+
+
+async def _drive(run: "Run", watched: list[str], failures: Failures) -> int:
+    from shoal.errors import RunFailed
+    from shoal.progress import choose
+
+    progress = choose(run, watched)
+    if run.dead_letters.start:
+        print(f"shoal: dead letters are appended to {run.dead_letters.path}", file=sys.stderr)
+    follower = asyncio.create_task(progress.follow())
+    failure: BaseException | None = None
+    try:
+        await run.until_done()
+    except RunFailed as error:
+        failure = error
+    except Exception as error:
+        failure = error
+    finally:
+        follower.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await follower
+        progress.close()
+    return _closing(run, run.totals(), failures, failure)
+
+
+def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseException | None) -> int:
+    """Prints what has happened; the exit code."""
+    for line in failures.lines():
+        print(f"shoal: {line}", file=sys.stderr)
+    sys.stderr.flush()
+    for line in totals.lines():
+        print(line)
+    letters = run.dead_letters
+    if letters.written:
+        after = f" (after the {letters.start:,} bytes of earlier runs)" if letters.start else ""
+        print(f"{letters.written:,} dead letters in {letters.path}{after}")
+    sys.stdout.flush()
+    if failure is not None:
+        print(f"shoal: {explain(failure)}", file=sys.stderr)
+        return EXIT_FAILED
+    if run.stopped_by is not None:
+        letter = run.stopped_by
+        node = f" for {letter.node}" if letter.node else ""
+        record = letter.record[:2_000].decode("utf-8", "backslashreplace")
+        print(
+            f"shoal: stopped at the first dead letter, {letter.origin}:{letter.sequence}{node}\n"
+            f"  {letter.kind}: {letter.reason}\n  {record}",
+            file=sys.stderr,
+        )
+        return EXIT_STRICT
+    for name, reason in totals.failed.items():
+        print(f"shoal: {name}: {reason}", file=sys.stderr)
+    return EXIT_FAILED if totals.failed else EXIT_DONE
+
+
+def _speed(text: str) -> Any:
+    if text == "max":
+        return text
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number over 0 nor max")
+    return factor
+
+
+class _ToStderr(logging.Handler):
+    """To what ``sys.stderr`` is at that moment: the live view redirects it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)

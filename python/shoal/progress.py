@@ -1,0 +1,120 @@
+"""What a person sees while a run goes: a live view on a terminal, a log line each 10 s elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from shoal.run import Run
+    from shoal.totals import Totals
+    from shoal.watch import Watch
+
+FRAME_SECONDS = 0.25
+LOG_SECONDS = 10.0
+
+log = logging.getLogger("shoal")
+
+
+class Progress(Protocol):
+    """Shows a run until it is closed. Reads of the run only, in its own thread."""
+
+    async def follow(self) -> None:
+        """Shows the run again and again; ends by being cancelled."""
+
+    def close(self) -> None:
+        """Shows the end, and leaves the terminal as it was."""
+
+
+def choose(run: Run, watched: list[str]) -> Progress:
+    """``DeclarationError`` where a watched URI belongs to no twin class."""
+    watch = None
+    if watched:
+        from shoal.watch import Watch
+
+        watch = Watch(run, watched)
+    return Live(run, watch) if sys.stderr.isatty() else Log(run, watch)
+
+
+class Log:
+    """A line each LOG_SECONDS; watched twins are printed once, at the end."""
+
+    def __init__(self, run: Run, watch: Watch | None) -> None:
+        self._run = run
+        self._watch = watch
+
+    async def follow(self) -> None:
+        rate = Rate()
+        while True:
+            await asyncio.sleep(LOG_SECONDS)
+            log.info("%s", status(totals := self._run.totals(), rate.of(totals)))
+
+    def close(self) -> None:
+        if self._watch is not None:
+            from rich.console import Console
+
+            Console(stderr=True, width=120).print(self._watch.frame(rows=20))
+
+
+class Live:
+    """A line with the sums, below the watched twins, four times a second. What others print goes above it."""
+
+    def __init__(self, run: Run, watch: Watch | None, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        self._run = run
+        self._watch = watch
+        self._rate = Rate()
+        self._console = console or Console(stderr=True)
+        # no thread of its own: a second busy thread would delay the shard's
+        self._live = RichLive(console=self._console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
+        self._live.start()
+
+    async def follow(self) -> None:
+        while True:
+            self._live.update(self._frame(), refresh=True)
+            await asyncio.sleep(FRAME_SECONDS)
+
+    def close(self) -> None:
+        self._live.update(self._frame(), refresh=True)
+        self._live.stop()
+
+    def _frame(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        totals = self._run.totals()
+        line = Text(f"{self._run.app.name}  {status(totals, self._rate.of(totals))}", style="bold", no_wrap=True)
+        if totals.dead:
+            line.highlight_regex(r"[\d,]+ dead letters", "red")
+        if self._watch is None:
+            return line
+        return Group(self._watch.frame(rows=max(3, self._console.height - 4)), line)
+
+
+class Rate:
+    """Events a second since the last time that it was asked."""
+
+    def __init__(self) -> None:
+        self._read = 0
+        self._wall = 0.0
+
+    def of(self, totals: Totals) -> float:
+        events = totals.read - self._read
+        seconds = totals.spent.wall - self._wall
+        self._read, self._wall = totals.read, totals.spent.wall
+        return events / seconds if seconds > 0 else 0.0
+
+
+def status(totals: Totals, rate: float) -> str:
+    """``1,234 records  820 events/s  12 twins  0 dead letters``."""
+    waiting = f"  {totals.waiting:,} waiting" if totals.waiting else ""
+    return (
+        f"{totals.read:,} records  {rate:,.0f} events/s  {totals.all_twins:,} twins  "
+        f"{totals.dead:,} dead letters{waiting}"
+    )

@@ -1,0 +1,262 @@
+"""A run: one app's shard in one asyncio loop, from the first record to the closing line.
+
+The loop wakes when work arrives, runs turns for at most 2 ms, hands what could not be applied to the dead-letter file,
+and then lets asyncio have its go. Nothing here decides what a turn does: that is ``turn.py`` and the core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from shoal._core import DeadLetter, Shard
+from shoal.dead_letters import FLUSH_SECONDS, DeadLetterFile
+from shoal.declaration import Declaration
+from shoal.errors import RunFailed
+from shoal.sources.opening import Feeder, declare, tells_time
+from shoal.totals import Spent, Totals
+from shoal.turn import Runner
+
+if TYPE_CHECKING:
+    from shoal.app import App
+
+BATCH_MICROSECONDS = 2_000
+DRAIN_SECONDS = 5.0
+
+OnError = Callable[[BaseException, str, str], None]
+OnDeadLetters = Callable[[Sequence[DeadLetter]], None]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run goes; the defaults are those of ``shoal run``."""
+
+    # ends when all sources are exhausted and nothing waits
+    once: bool = False
+    # ends at the first dead letter
+    strict: bool = False
+    # None: dead-letters/APP.jsonl
+    dead_letters: Path | None = None
+    # replaces the speed of every file source that tells the time
+    speed: float | Literal["max"] | None = None
+    # SIGINT and SIGTERM end the run cleanly, a second one at once; only in the main thread
+    signals: bool = False
+    # called for each exception of user code: the exception, the kind of its dead letter, the twin's URI
+    on_error: OnError | None = None
+    # called with the dead letters of each batch, after the file has taken them over
+    on_dead_letters: OnDeadLetters | None = None
+
+
+class Run:
+    """One run of an app: made, driven and read in one thread; ``until_done`` may be awaited once.
+
+    Making it raises ``DeclarationError``; ``totals`` may be read until ``close``.
+    """
+
+    def __init__(self, app: App[Any], config: Any = None, options: RunOptions = RunOptions()) -> None:
+        self.app = app
+        self.config = config
+        self.options = options
+        data, self.classes, functions = app.declaration()
+        self.declaration = msgspec.json.decode(data, type=Declaration)
+        self.sources = declare(app.ingests, self.declaration, self.classes, options.speed)
+        self.replay = any(tells_time(source, self.declaration) for source in self.sources)
+        self.shard = Shard(data, self.classes, functions, self.replay)
+        self.dead_letters = DeadLetterFile(options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl")
+        # the dead letter that ended a strict run
+        self.stopped_by: DeadLetter | None = None
+        # the run was ended by ``stop`` before its sources were exhausted
+        self.interrupted = False
+        self._start = Spent.now()
+        self._feeders: list[Feeder] = []
+        self._failure: BaseException | None = None
+        self._draining = False
+        self._next: asyncio.Handle | None = None
+
+    # -- what others may ask of it
+
+    def totals(self) -> Totals:
+        numbers = {source.declaration.name: source.number for source in self.sources if source.number >= 0}
+        return Totals.of(self.shard, numbers, [p.name for p in self.declaration.populations], self._start)
+
+    def stop(self) -> None:
+        """Ends the run cleanly: nothing more is read, what waits is applied. Called again, it ends at once."""
+        if self.interrupted:
+            self._quiet.set()
+            self._draining = False
+        self.interrupted = True
+        self._ended.set()
+
+    async def until_done(self) -> Totals:
+        """Runs to the end of the sources (``once``), the first dead letter (``strict``) or ``stop``; then drains.
+
+        Raises ``RunFailed`` where a source cannot be opened or a dead letter cannot be written, and whatever stopped
+        the core. The shard can still be read afterwards.
+        """
+        self._loop = loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._runner = Runner(self.shard, on_error=self.options.on_error or _ignore, loop=loop)
+        with self.app.running(self.config):
+            try:
+                self._open()
+                await self._ended.wait()
+                await self._drain()
+            finally:
+                self._leave()
+        if self._failure is not None:
+            raise self._failure
+        return self.totals()
+
+    def close(self) -> None:
+        self.shard.close()
+
+    # -- the loop
+
+    def _open(self) -> None:
+        if self.options.signals:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._loop.add_signal_handler(number, self.stop)
+        self._start = Spent.now()
+        for source in self.sources:
+            source.open(self.shard)
+        self._feeders = [Feeder(source, self.shard) for source in self.sources if source.records is not None]
+        self._loop.add_reader(self.shard.fileno(), self._wake)
+        self._go_on()
+
+    def _wake(self) -> None:
+        self.shard.woken()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """The next batch runs after asyncio has had its go."""
+        self._forget()
+        self._next = self._loop.call_soon(self._batch)
+
+    def _batch(self) -> None:
+        self._next = None
+        try:
+            if not self._draining:
+                for feeder in self._feeders:
+                    feeder.step()
+            more = self._runner.batch(BATCH_MICROSECONDS)
+            self._bury()
+        except BaseException as error:
+            # a panic of the core, a full disk, an interrupt: no batch may follow it
+            self._failure = error
+            self._quiet.set()
+            self._ended.set()
+            return
+        if self._ended.is_set() and not self._draining:
+            return
+        if more or (not self._draining and any(not feeder.exhausted for feeder in self._feeders)):
+            self._go_on()
+        else:
+            self._rest()
+
+    def _bury(self) -> None:
+        letters = self.shard.dead_letters()
+        if not letters:
+            self.dead_letters.flush_old()
+            return
+        self.dead_letters.add(letters)
+        if self.options.on_dead_letters is not None:
+            self.options.on_dead_letters(letters)
+        if self.options.strict and self.stopped_by is None:
+            self.stopped_by = letters[0]
+            self._ended.set()
+
+    def _rest(self) -> None:
+        """Nothing waits now: sets the alarm for what comes by itself, or sees that nothing will."""
+        delays = []
+        if self.dead_letters.waiting:
+            delays.append(FLUSH_SECONDS)
+        if not self._draining:
+            due = None if self.replay else self.shard.next_due()
+            if due is not None:
+                delays.append((due - self.shard.now()) / 1e6)
+            wake = self.shard.next_wake()
+            if wake is not None:
+                delays.append(wake / 1e6)
+        if not self.shard.in_flight():
+            self._quiet.set()
+            if self.options.once and not self._draining and self._exhausted():
+                self._ended.set()
+                return
+        if delays:
+            self._next = self._loop.call_later(max(0.0, min(delays)), self._batch)
+
+    def _exhausted(self) -> bool:
+        return all(self.shard.counts(s.number).state != "open" for s in self.sources if s.records is None) and all(
+            feeder.exhausted for feeder in self._feeders
+        )
+
+    def _forget(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    async def _drain(self) -> None:
+        """What has been read is applied, async turns end, ``on_stop`` runs: all that within DRAIN_SECONDS."""
+        if self._failure is not None or self.stopped_by is not None:
+            return
+        self._draining = True
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                self.shard.stop_reading()
+                await self._until_quiet()
+                self.shard.stop()
+                await self._until_quiet()
+        except TimeoutError:
+            pass  # the totals say what still waits
+
+    async def _until_quiet(self) -> None:
+        if self._failure is not None or not self._draining:
+            return
+        self._quiet.clear()
+        self._go_on()
+        await self._quiet.wait()
+
+    def _leave(self) -> None:
+        self._forget()
+        self._loop.remove_reader(self.shard.fileno())
+        if self.options.signals:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._loop.remove_signal_handler(number)
+        for task in list(self._runner.tasks):
+            task.cancel()
+        try:
+            self.dead_letters.close()
+        except RunFailed as error:
+            self._failure = self._failure or error
+
+
+def once(app: App[Any], config: Any = None, options: RunOptions = RunOptions(once=True)) -> Totals:
+    """Runs an app to the end of its sources, in this thread, and gives the totals. Raises as ``Run.until_done``."""
+    run = Run(app, config, options)
+    try:
+        return with_loop(run.until_done())
+    finally:
+        run.close()
+
+
+def with_loop(main: Any) -> Any:
+    """What a coroutine returns, run in a loop of its own: uvloop's where it is installed."""
+    try:
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
+    except ImportError:
+        factory = None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+def _ignore(error: BaseException, kind: str, uri: str) -> None:
+    """Its dead letter says it all."""

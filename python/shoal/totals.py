@@ -1,0 +1,88 @@
+"""What a run has done so far, in numbers: read = applied + filtered + dead-lettered + waiting."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from shoal._core import Counts, Shard
+
+
+class Spent(NamedTuple):
+    """Seconds: real ones, and those of all threads of the process on a CPU."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Spent:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return cls(time.perf_counter(), used.ru_utime + used.ru_stime)
+
+    def since(self, start: Spent) -> Spent:
+        return Spent(self.wall - start.wall, self.cpu - start.cpu)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts of one moment of a run. ``sources`` is by the sources' names, in the order of ``app.ingest``."""
+
+    sources: dict[str, Counts]
+    inner: Counts
+    # by the classes' names
+    twins: dict[str, int]
+    spent: Spent
+
+    @classmethod
+    def of(cls, shard: Shard, sources: dict[str, int], populations: list[str], start: Spent) -> Totals:
+        return cls(
+            {name: shard.counts(number) for name, number in sources.items()},
+            shard.inner_counts(),
+            {name: shard.size(number) for number, name in enumerate(populations)},
+            Spent.now().since(start),
+        )
+
+    @property
+    def read(self) -> int:
+        return sum(counts.read for counts in self.sources.values())
+
+    @property
+    def dead(self) -> int:
+        return self.inner.dead + sum(counts.dead for counts in self.sources.values())
+
+    @property
+    def waiting(self) -> int:
+        return self.inner.waiting + sum(counts.waiting for counts in self.sources.values())
+
+    @property
+    def all_twins(self) -> int:
+        return sum(self.twins.values())
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Sources that could not be read to their end, and why."""
+        return {name: counts.state for name, counts in self.sources.items() if counts.state not in ("open", "done")}
+
+    def lines(self) -> list[str]:
+        """The closing line: the equation of each source, that of the commands between twins, and the sums."""
+        lines = []
+        for name, counts in self.sources.items():
+            late = f", {counts.late:,} late" if counts.late else ""
+            lines.append(f"{name}: {counts.read:,} read = {_right_side(counts, filtered=True)}{late}")
+        lines.append(f"between twins: {self.inner.read:,} sent = {_right_side(self.inner, filtered=False)}")
+        rate = self.read / self.spent.wall if self.spent.wall > 0 else 0.0
+        lines.append(
+            f"{self.all_twins:,} twins, {rate:,.0f} events/s, {self.spent.wall:.2f} s, CPU {self.spent.cpu:.2f} s"
+        )
+        return lines
+
+
+def _right_side(counts: Counts, *, filtered: bool) -> str:
+    terms = [f"{counts.applied:,} applied"]
+    if filtered:
+        terms.append(f"{counts.filtered:,} filtered")
+    terms += [f"{counts.dead:,} dead-lettered", f"{counts.waiting:,} waiting"]
+    return " + ".join(terms)

@@ -1,0 +1,44 @@
+from shoal._core import Counts
+from shoal.progress import Rate, status
+from shoal.totals import Spent, Totals
+
+
+def totals(read: int = 1000, wall: float = 2.0) -> Totals:
+    return Totals(
+        sources={
+            "fixes.jsonl": Counts(read, read - 10, 4, 6, 0, 2, "done"),
+            "stops.csv.gz": Counts(50, 20, 0, 0, 30, 0, "stops.csv.gz ends in the middle of a record"),
+        },
+        inner=Counts(120, 118, 0, 1, 1, 0, "open"),
+        twins={"Bus": 11, "City": 1},
+        spent=Spent(wall, 1.5),
+    )
+
+
+def test_the_closing_line_has_an_equation_for_each_source_and_one_for_the_inside() -> None:
+    assert totals().lines() == [
+        "fixes.jsonl: 1,000 read = 990 applied + 4 filtered + 6 dead-lettered + 0 waiting, 2 late",
+        "stops.csv.gz: 50 read = 20 applied + 0 filtered + 0 dead-lettered + 30 waiting",
+        "between twins: 120 sent = 118 applied + 1 dead-lettered + 1 waiting",
+        "12 twins, 525 events/s, 2.00 s, CPU 1.50 s",
+    ]
+
+
+def test_sums_are_over_all_sources_and_the_inside() -> None:
+    sums = totals()
+    assert (sums.read, sums.dead, sums.waiting, sums.all_twins) == (1050, 7, 31, 12)
+
+
+def test_a_source_that_failed_is_told_from_one_that_is_done() -> None:
+    assert totals().failed == {"stops.csv.gz": "stops.csv.gz ends in the middle of a record"}
+
+
+def test_the_status_line_is_short() -> None:
+    assert status(totals(), 820.4) == "1,050 records  820 events/s  12 twins  7 dead letters  31 waiting"
+
+
+def test_the_rate_is_that_since_the_last_look() -> None:
+    rate = Rate()
+    assert rate.of(totals(read=950, wall=2.0)) == 500.0
+    assert rate.of(totals(read=1950, wall=2.5)) == 2000.0
+    assert rate.of(totals(read=1950, wall=2.5)) == 0.0
