@@ -145,4 +145,4 @@ def _convert(name: str, given: Given, type_: Any) -> Any:
 
 
 def _type_name(type_: Any) -> str:
-    return getattr(type_, "__name__", None) if isinstance(type_, type) else str(type_).replace("typing.", "")
+    return type_.__name__ if isinstance(type_, type) else str(type_).replace("typing.", "")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -25,6 +25,8 @@ from shoal.turn import Runner
 
 if TYPE_CHECKING:
     from shoal.app import App
+
+R = TypeVar("R")
 
 BATCH_MICROSECONDS = 2_000
 DRAIN_SECONDS = 5.0
@@ -246,7 +248,7 @@ def once(app: App[Any], config: Any = None, options: RunOptions = RunOptions(onc
         run.close()
 
 
-def with_loop(main: Any) -> Any:
+def with_loop(main: Coroutine[Any, Any, R]) -> R:
     """What a coroutine returns, run in a loop of its own: uvloop's where it is installed."""
     try:
         import uvloop

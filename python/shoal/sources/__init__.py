@@ -1,7 +1,7 @@
 """Where records come from. What ``app.ingest`` declares becomes a ``SourceDecl``, which ``Shard.ingest`` takes as JSON.
 
 A file source is read by a thread of the core. ``FileDecl`` has the names and meanings of ``FileSpec`` in
-``rust/core/src/source.rs``. A source of kind "records" is fed from Python, by ``Shard.records``.
+``rust/core/src/source.rs``. The records of an iterable come from Python, by ``Shard.records``.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,20 +37,23 @@ class FileDecl(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SourceDecl(msgspec.Struct, frozen=True):
-    """Where the records of one ``app.ingest`` come from and how each finds its twin, lane and time."""
+    """Where the records of one ``app.ingest`` come from and how each finds its twin, lane and time.
+
+    ``SourceDecl`` of ``rust/core/src/feed.rs`` has the same names.
+    """
 
     # "fixes.jsonl": names the source in dead letters and in the closing line; unique in an app
     name: str
-    kind: Literal["file", "records"]
-    # None for kind "records"
+    # None: fed by ``Shard.records``
     file: FileDecl | None
     # the population and its command; None when a callable ``to`` gives each record's node URI and ``lane`` its lane
-    population: int | None
-    command: int | None
+    target: tuple[int, int] | None
     lane: str
-    # the record's field for each parameter of the population's pattern, in the pattern's order
-    keys: list[str]
+    # URI parameter → field; a parameter that is not named here is a field itself
+    key: dict[str, str]
     # the record's field that moves the clock; "": the command's own, or none
     time: str
+    # there is a ``where``
+    filter: bool
     # seconds of the record's time for one real second; None: as fast as it goes
     speed: float | None

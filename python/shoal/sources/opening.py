@@ -92,14 +92,15 @@ def declare(
 def tells_time(source: Source, declaration: Declaration) -> bool:
     """Whether the source's records move the clock; only a file's do."""
     declared = source.declaration
-    if declared.kind != "file":
+    if declared.file is None:
         return False
     if declared.time:
         return True
-    if declared.population is None or declared.command is None:
+    if declared.target is None:
         commands = [lane for p in declaration.populations for lane in p.commands if lane.name == declared.lane]
         return any(lane.time_slot is not None for lane in commands)
-    return declaration.populations[declared.population].commands[declared.command].time_slot is not None
+    population, command = declared.target
+    return declaration.populations[population].commands[command].time_slot is not None
 
 
 def _declare(ingest: Ingest, declaration: Declaration, classes: Sequence[type], names: set[str]) -> Source:
@@ -114,11 +115,11 @@ def _declare(ingest: Ingest, declaration: Declaration, classes: Sequence[type], 
     else:
         what = f"the source is a {type(ingest.source).__name__}"
         raise _mistake(ingest, what, "it is a path, or an iterable of records")
-    population = command = to = None
-    keys: list[str] = []
+    target = to = None
+    key: dict[str, str] = {}
     if isinstance(ingest.to, Command):
-        population, command = _target(ingest, declaration, classes)
-        keys = _keys(ingest, declaration.populations[population])
+        target = _target(ingest, declaration, classes)
+        key = _key(ingest, declaration.populations[target[0]])
     elif callable(ingest.to):
         to = ingest.to
         if not ingest.lane:
@@ -130,13 +131,12 @@ def _declare(ingest: Ingest, declaration: Declaration, classes: Sequence[type], 
     return Source(
         SourceDecl(
             name=_unique(name, names),
-            kind="file" if file is not None else "records",
             file=file,
-            population=population,
-            command=command,
+            target=target,
             lane=ingest.lane,
-            keys=keys,
+            key=key,
             time=ingest.time,
+            filter=ingest.where is not None,
             speed=_factor(ingest.speed),
         ),
         ingest.where,
@@ -155,14 +155,14 @@ def _target(ingest: Ingest, declaration: Declaration, classes: Sequence[type]) -
     return population, names.index(command.name)
 
 
-def _keys(ingest: Ingest, population: Population) -> list[str]:
+def _key(ingest: Ingest, population: Population) -> dict[str, str]:
     parameters = [segment["parameter"] for segment in population.pattern if "parameter" in segment]
     key = ingest.key
     if not key:
-        return parameters
+        return {}
     if isinstance(key, str):
         if len(parameters) == 1:
-            return [key]
+            return {parameters[0]: key}
         raise _mistake(
             ingest,
             f"key={key!r}, and {population.name} has {len(parameters)} parameters",
@@ -172,7 +172,7 @@ def _keys(ingest: Ingest, population: Population) -> list[str]:
     if unknown:
         what = f"key= names `{unknown[0]}`, which is no parameter of {population.name}"
         raise _mistake(ingest, what, near(unknown[0], parameters))
-    return [key.get(name, name) for name in parameters]
+    return dict(key)
 
 
 def _factor(speed: float | Literal["max"]) -> float | None:
