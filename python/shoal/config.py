@@ -10,9 +10,10 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
+import msgspec.inspect
 
 from shoal.errors import ConfigError
 
@@ -47,7 +48,10 @@ def load(
                 "where Settings is a msgspec.Struct"
             )
         return None
-    types = {field.name: field.type for field in msgspec.structs.fields(cls)}  # type: ignore[arg-type]
+    fields = msgspec.inspect.type_info(cls)
+    assert isinstance(fields, (msgspec.inspect.StructType, msgspec.inspect.DataclassType))
+    hints = get_type_hints(cls, include_extras=True)
+    types = {field.name: hints[field.name] for field in fields.fields}
     given: dict[str, Given] = {}
     for source in (
         _from_toml(toml, types),
@@ -56,11 +60,7 @@ def load(
     ):
         given |= source
     values = {name: _convert(name, given[name], types[name]) for name in types if name in given}
-    missing = [
-        field.name
-        for field in msgspec.structs.fields(cls)  # type: ignore[arg-type]
-        if field.required and field.name not in values
-    ]
+    missing = [field.name for field in fields.fields if field.required and field.name not in values]
     if missing:
         name = missing[0]
         raise ConfigError(
@@ -85,15 +85,21 @@ def beside(app_file: Path) -> Path:
     return own if own.exists() else app_file.with_name("app.toml")
 
 
-def _from_toml(path: Path | None, types: Mapping[str, Any]) -> dict[str, Given]:
+def table_of(path: Path | None, name: str) -> dict[str, Any]:
+    """``[name]`` of a TOML file; empty where there is no file or no such table. ``ConfigError`` where it is no TOML."""
     if path is None or not path.exists():
         return {}
     try:
-        table = tomllib.loads(path.read_text("utf-8")).get("config", {})
+        table = tomllib.loads(path.read_text("utf-8")).get(name, {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if not isinstance(table, dict):
-        raise ConfigError(f"{path}: [config] must be a table, it is {table!r}")
+        raise ConfigError(f"{path}: [{name}] must be a table, it is {table!r}")
+    return table
+
+
+def _from_toml(path: Path | None, types: Mapping[str, Any]) -> dict[str, Given]:
+    table = table_of(path, "config")
     for name in table:
         _check_known(name, types, f"[config] of {path}")
     return {name: Given(value, f"[config] of {path}", is_text=False) for name, value in table.items()}

@@ -23,6 +23,9 @@ log = logging.getLogger("shoal")
 class Progress(Protocol):
     """Shows a run until it is closed. Reads of the run only, in its own thread."""
 
+    def begin(self) -> None:
+        """Takes the terminal."""
+
     async def follow(self) -> None:
         """Shows the run again and again; ends by being cancelled."""
 
@@ -46,6 +49,9 @@ class Log:
     def __init__(self, run: Run, watch: Watch | None) -> None:
         self._run = run
         self._watch = watch
+
+    def begin(self) -> None:
+        pass
 
     async def follow(self) -> None:
         rate = Rate()
@@ -73,6 +79,8 @@ class Live:
         self._console = console or Console(stderr=True)
         # no thread of its own: a second busy thread would delay the shard's
         self._live = RichLive(console=self._console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
+
+    def begin(self) -> None:
         self._live.start()
 
     async def follow(self) -> None:

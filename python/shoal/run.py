@@ -7,6 +7,7 @@ and then lets asyncio have its go. Nothing here decides what a turn does: that i
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from shoal._core import DeadLetter, Shard
+from shoal.config import load
 from shoal.dead_letters import FLUSH_SECONDS, DeadLetterFile
 from shoal.declaration import Declaration
 from shoal.errors import RunFailed
@@ -58,16 +60,17 @@ class RunOptions:
 class Run:
     """One run of an app: made, driven and read in one thread; ``until_done`` may be awaited once.
 
-    Making it raises ``DeclarationError``; ``totals`` may be read until ``close``.
+    ``config`` None: from the environment and the defaults. Making it raises ``DeclarationError`` and ``ConfigError``;
+    ``totals`` may be read until ``close``.
     """
 
     def __init__(self, app: App[Any], config: Any = None, options: RunOptions = RunOptions()) -> None:
         self.app = app
-        self.config = config
+        self.config = config if config is not None else load(app.config_type, app.name, environ=os.environ)
         self.options = options
         data, self.classes, functions = app.declaration()
         self.declaration = msgspec.json.decode(data, type=Declaration)
-        self.sources = declare(app.ingests, self.declaration, self.classes, options.speed)
+        self.sources = declare(app, self.declaration, options.speed)
         self.replay = any(tells_time(source, self.declaration) for source in self.sources)
         self.shard = Shard(data, self.classes, functions, self.replay)
         self.dead_letters = DeadLetterFile(options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl")
@@ -246,6 +249,19 @@ def once(app: App[Any], config: Any = None, options: RunOptions = RunOptions(onc
         return with_loop(run.until_done())
     finally:
         run.close()
+
+
+def serve(app: App[Any], *, host: str, port: int) -> None:  # noqa: ARG001
+    """``app.run()``: as ``shoal run`` without options, config from the environment and the app's TOML file.
+
+    Leaves the process with the exit code of ``shoal run`` where that is not 0. ``host`` and ``port`` are those of the
+    server, which this version has not got yet.
+    """
+    from shoal.cli.run import run_app
+
+    code = run_app(app, Path(app._place.file))
+    if code:
+        raise SystemExit(code)
 
 
 def with_loop(main: Coroutine[Any, Any, R]) -> R:

@@ -3,16 +3,22 @@
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from shoal.cli.faults import EXIT_DONE, EXIT_FAILED, EXIT_STRICT, EXIT_USAGE, Failures, Fault, explain
 
 if TYPE_CHECKING:
-    from shoal.run import Run
+    from shoal.app import App
+    from shoal.progress import Progress
+    from shoal.run import Run, RunOptions
     from shoal.totals import Totals
 
 EPILOG = f"""\
@@ -48,48 +54,59 @@ def add(commands: Any) -> None:
 
 
 def command(chosen: argparse.Namespace) -> int:
-    """Loads, runs and closes; gives the exit code."""
+    """Loads the app's file and runs it; gives the exit code."""
     from shoal.cli.app_file import load_app
-    from shoal.config import beside, load
-    from shoal.errors import ConfigError, DeclarationError
-    from shoal.run import Run, RunOptions, with_loop
+    from shoal.run import RunOptions
 
     app, path = load_app(chosen.app)
+    options = RunOptions(
+        once=chosen.once, strict=chosen.strict, dead_letters=chosen.dead_letters, speed=chosen.speed, signals=True
+    )
+    return run_app(app, path, options, chosen.sets, chosen.watch)
+
+
+def run_app(
+    app: "App[Any]",
+    path: Path,
+    options: "RunOptions | None" = None,
+    sets: Sequence[str] = (),
+    watched: Sequence[str] = (),
+) -> int:
+    """Runs the app of the file ``path`` and prints what happens; gives the exit code. ``Fault`` where it cannot start."""
+    from shoal.config import beside, load, table_of
+    from shoal.errors import ConfigError, DeclarationError
+    from shoal.progress import choose
+    from shoal.run import Run, RunOptions, with_loop
+    from shoal.settings import settings_from
+
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=logging.INFO, handlers=[_ToStderr()])
     failures = Failures()
-    options = RunOptions(
-        once=chosen.once,
-        strict=chosen.strict,
-        dead_letters=chosen.dead_letters,
-        speed=chosen.speed,
-        signals=True,
-        on_error=failures,
-    )
+    options = dataclasses.replace(options or RunOptions(signals=True), on_error=failures)
+    toml = beside(path)
     try:
-        config = load(app.config_type, app.name, sets=chosen.sets, environ=os.environ, toml=beside(path))
+        config = load(app.config_type, app.name, sets=sets, environ=os.environ, toml=toml)
+        if bounds := table_of(toml, "settings"):
+            found = settings_from(bounds, f"[settings] of {toml}")
+            app.settings = msgspec.structs.replace(app.settings, **{name: getattr(found, name) for name in bounds})
         run = Run(app, config, options)
+        progress = choose(run, list(watched))
     except (ConfigError, DeclarationError) as error:
         raise Fault(explain(error)) from error
     try:
-        return with_loop(_drive(run, chosen.watch, failures))
+        return with_loop(_drive(run, progress, failures))
     finally:
         run.close()
 
 
-async def _drive(run: "Run", watched: list[str], failures: Failures) -> int:
-    from shoal.errors import RunFailed
-    from shoal.progress import choose
-
-    progress = choose(run, watched)
+async def _drive(run: "Run", progress: "Progress", failures: Failures) -> int:
+    progress.begin()
     if run.dead_letters.start:
         print(f"shoal: dead letters are appended to {run.dead_letters.path}", file=sys.stderr)
     follower = asyncio.create_task(progress.follow())
     failure: BaseException | None = None
     try:
         await run.until_done()
-    except RunFailed as error:
-        failure = error
-    except Exception as error:
+    except Exception as error:  # RunFailed, or a bug of the core
         failure = error
     finally:
         follower.cancel()

@@ -13,13 +13,15 @@ from shoal.place import Place
 
 
 class Ingest(NamedTuple):
-    """What one ``app.ingest`` line says, kept as it was written until a run starts."""
+    """What one ``app.ingest`` line says, checked and kept as it was written until a run starts."""
 
     # a path, "-" for standard input, or an iterable of records
     source: Any
     # a command lane of a twin class, or a function from a record to a node URI
     to: Any
+    # with a function: the command's name
     lane: str = ""
+    # the field that holds the URI's only parameter, or parameter → field
     key: str | Mapping[str, str] = ""
     where: Callable[[Any], bool] | None = None
     time: str = ""

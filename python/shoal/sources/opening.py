@@ -1,18 +1,23 @@
 """From what an app's ``ingest`` lines say to readers at work."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from shoal._core import Shard
 from shoal.declaration import Declaration, Population
-from shoal.errors import DeclarationError, RunFailed
+from shoal.errors import RunFailed
 from shoal.lanes.command import Command
-from shoal.place import mistake, near
+from shoal.place import mistake
 from shoal.sources import FileDecl, Ingest, SourceDecl
+
+if TYPE_CHECKING:
+    from shoal.app import App
 
 # Records that an iterable gives in one go, and the most that wait in the shard before it is asked for more.
 CHUNK = 1_000
@@ -26,16 +31,21 @@ class Source:
     declaration: SourceDecl
     where: Callable[[Any], bool] | None
     to: Callable[[Any], str] | None
+    # None for a file
     records: Iterable[Any] | None
-    # the shard's number for it
+    # the shard's number for it, once it is open
     number: int = -1
+
+    @property
+    def name(self) -> str:
+        return self.declaration.name
 
     def open(self, shard: Shard) -> None:
         """Starts the reader; ``RunFailed`` where there is nothing to read."""
         try:
             self.number = shard.ingest(msgspec.json.encode(self.declaration), self.where, self.to)
         except OSError as error:
-            raise RunFailed(f"{self.declaration.name}: {error.strerror or error}") from error
+            raise RunFailed(str(error.strerror or error)) from error
 
 
 class Feeder:
@@ -65,26 +75,22 @@ class Feeder:
             self._shard.records(self.number, chunk)
 
 
-def declare(
-    ingests: Sequence[Ingest],
-    declaration: Declaration,
-    classes: Sequence[type],
-    speed: float | Literal["max"] | None = None,
-) -> list[Source]:
+def declare(app: App[Any], declaration: Declaration, speed: float | Literal["max"] | None = None) -> list[Source]:
     """A source for each ``ingest`` line, in their order. ``speed`` replaces that of every file that tells the time.
 
-    ``DeclarationError`` where a line names a lane or a parameter that there is not.
+    ``DeclarationError`` where a line cannot be carried out.
     """
     sources: list[Source] = []
     names: set[str] = set()
-    for ingest in ingests:
-        source = _declare(ingest, declaration, classes, names)
-        paced = source.declaration.speed is not None
-        if paced and not tells_time(source, declaration):
-            what = f"speed={ingest.speed!r} needs files with a time"
-            raise _mistake(ingest, what, 'say which field it is: time="FIELD" here, or in the Command')
+    for ingest in app.ingests:
+        source = _declare(app, ingest, declaration, names)
+        if ingest.speed != "max" and not tells_time(source, declaration):
+            what = f"speed={ingest.speed:g} needs a file with a time"
+            hint = 'say which field it is: time="FIELD" here, or in the Command'
+            raise mistake(ingest.place, f"ingest({ingest.source!r})", what, hint)
         if speed is not None and tells_time(source, declaration):
-            source.declaration = msgspec.structs.replace(source.declaration, speed=_factor(speed))
+            pace = None if speed == "max" else float(speed)
+            source.declaration = msgspec.structs.replace(source.declaration, speed=pace)
         sources.append(source)
     return sources
 
@@ -103,31 +109,26 @@ def tells_time(source: Source, declaration: Declaration) -> bool:
     return declaration.populations[population].commands[command].time_slot is not None
 
 
-def _declare(ingest: Ingest, declaration: Declaration, classes: Sequence[type], names: set[str]) -> Source:
+def _declare(app: App[Any], ingest: Ingest, declaration: Declaration, names: set[str]) -> Source:
     file, records = None, None
     if isinstance(ingest.source, (str, os.PathLike)):
         path = os.fspath(ingest.source)
         file = FileDecl(path)
         name = "stdin" if path == "-" else path
-    elif isinstance(ingest.source, Iterable):
+    elif isinstance(ingest.source, Iterable) and not isinstance(ingest.source, (bytes, Mapping)):
         records = ingest.source
         name = "records"
     else:
-        what = f"the source is a {type(ingest.source).__name__}"
-        raise _mistake(ingest, what, "it is a path, or an iterable of records")
+        what = f"its source is a {type(ingest.source).__name__}"
+        raise mistake(ingest.place, f"ingest({ingest.source!r})", what, "give a path, or an iterable of records")
     target = to = None
     key: dict[str, str] = {}
     if isinstance(ingest.to, Command):
-        target = _target(ingest, declaration, classes)
-        key = _key(ingest, declaration.populations[target[0]])
-    elif callable(ingest.to):
-        to = ingest.to
-        if not ingest.lane:
-            raise _mistake(ingest, "to= gives the node and nothing the lane", 'name it: lane="report"')
+        population = app.classes.index(ingest.to.owner)
+        target = (population, ingest.to.number)
+        key = _key(ingest.key, declaration.populations[population])
     else:
-        raise _mistake(
-            ingest, f"to={ingest.to!r}", "give a command of a twin class, or a function that gives a node URI"
-        )
+        to = ingest.to
     return Source(
         SourceDecl(
             name=_unique(name, names),
@@ -137,7 +138,7 @@ def _declare(ingest: Ingest, declaration: Declaration, classes: Sequence[type], 
             key=key,
             time=ingest.time,
             filter=ingest.where is not None,
-            speed=_factor(ingest.speed),
+            speed=None if ingest.speed == "max" else float(ingest.speed),
         ),
         ingest.where,
         to,
@@ -145,38 +146,10 @@ def _declare(ingest: Ingest, declaration: Declaration, classes: Sequence[type], 
     )
 
 
-def _target(ingest: Ingest, declaration: Declaration, classes: Sequence[type]) -> tuple[int, int]:
-    command: Command[Any] = ingest.to
-    if command.owner not in classes:
-        owner = command.owner.__name__ if command.owner is not None else "?"
-        raise _mistake(ingest, f"{owner} has no address in this app", f'put @app.twin("/…/{{id}}") over class {owner}')
-    population = classes.index(command.owner)
-    names = [lane.name for lane in declaration.populations[population].commands]
-    return population, names.index(command.name)
-
-
-def _key(ingest: Ingest, population: Population) -> dict[str, str]:
-    parameters = [segment["parameter"] for segment in population.pattern if "parameter" in segment]
-    key = ingest.key
-    if not key:
-        return {}
-    if isinstance(key, str):
-        if len(parameters) == 1:
-            return {parameters[0]: key}
-        raise _mistake(
-            ingest,
-            f"key={key!r}, and {population.name} has {len(parameters)} parameters",
-            "name the field of each: key={" + ", ".join(f'"{name}": "FIELD"' for name in parameters) + "}",
-        )
-    unknown = [name for name in key if name not in parameters]
-    if unknown:
-        what = f"key= names `{unknown[0]}`, which is no parameter of {population.name}"
-        raise _mistake(ingest, what, near(unknown[0], parameters))
-    return dict(key)
-
-
-def _factor(speed: float | Literal["max"]) -> float | None:
-    return None if speed == "max" else float(speed)
+def _key(key: str | Mapping[str, str], population: Population) -> dict[str, str]:
+    if not isinstance(key, str):
+        return dict(key)
+    return {segment["parameter"]: key for segment in population.pattern if "parameter" in segment} if key else {}
 
 
 def _unique(name: str, names: set[str]) -> str:
@@ -186,8 +159,3 @@ def _unique(name: str, names: set[str]) -> str:
         numbered = f"{name}#{number}"
     names.add(numbered)
     return numbered
-
-
-def _mistake(ingest: Ingest, what: str, hint: str) -> DeclarationError:
-    shown = ingest.source if isinstance(ingest.source, (str, os.PathLike)) else "…"
-    return mistake(ingest.place, f"ingest({str(shown)!r})", what, hint)
