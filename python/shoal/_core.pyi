@@ -29,6 +29,8 @@ class Handle:
     def _after(self, timer: int, delay: int) -> None: ...
     def _cancel(self, timer: int) -> None: ...
     def _delete(self) -> None: ...
+    def _local(self) -> dict[str, Any]:
+        """The twin's Local objects, by attribute: the shard keeps the dict while the twin is in memory. Never rolled back."""
     def _send(self, population: int, parameters: Sequence[str], command: int, body: Any) -> None:
         """A command to another twin; the body is validated (ValidationError) and copied now."""
     def _send_uri(self, uri: str, lane: str, body: Any) -> None:
@@ -169,9 +171,13 @@ class Shard:
     def woken(self) -> None: ...
     def next_due(self) -> int | None:
         """When the earliest timer fires."""
+    def next_wake(self) -> int | None:
+        """Real microseconds until a paced source's next record is due; None where none is paced."""
     def now(self) -> int: ...
     def advance(self, to: int) -> None:
         """Moves a virtual clock. Timers due until then become work; the caller runs them in between."""
+    def stop_reading(self) -> None:
+        """Readers end. What has been handed over is still work; of a paced source, what is due by now."""
     def stop(self) -> None:
         """on_stop of every twin becomes work."""
     def close(self) -> None:

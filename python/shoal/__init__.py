@@ -1,0 +1,126 @@
+"""Shoal: live digital twins.
+
+A twin is the live counterpart of one entity: a class of lanes and handlers (``Twin``), with a place in an ``App``.
+
+=============  ======================================================================================
+lanes          ``Value`` ``Map`` ``Command`` ``Local`` ``Alarm`` ``Members``
+folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
+time           ``self.after``, ``self.cancel``, ``@every``
+refusing       ``raise Reject(reason)``
+testing        ``with app.test() as t`` gives a ``Kit``
+later          ``Supply`` ``Request`` ``Idle`` ``History`` ``Client``: typed, not carried out yet
+=============  ======================================================================================
+"""
+
+from typing import TYPE_CHECKING
+
+from shoal.app import App, Sink, Source
+from shoal.duration import Seconds
+from shoal.errors import (
+    AskTimeout,
+    DeclarationError,
+    NoSuchTwin,
+    NotInTurn,
+    OverLimit,
+    Reject,
+    RemoteRead,
+    ShoalError,
+    TwinStopped,
+    Unset,
+    WouldDeadlock,
+    WrongThread,
+    WrongType,
+)
+from shoal.handlers import every
+from shoal.lanes.alarm import Alarm, AlarmState
+from shoal.lanes.command import Command, Send, SendNothing
+from shoal.lanes.fold import Fold
+from shoal.lanes.folds import Above, Below, Count, Ewma, Latest, Max, Mean, Min, Sum
+from shoal.lanes.lane import Lane, Num
+from shoal.lanes.later import Ask, History, Idle, Pusher, Request, Stamped, Supply
+from shoal.lanes.local import Local
+from shoal.lanes.map import Map, MapView
+from shoal.lanes.members import Group, Members
+from shoal.lanes.value import Value
+from shoal.settings import Settings
+from shoal.twin import Params, Twin, TwinMeta
+from shoal.types import Point
+from shoal.variables import Done, Save, Severity
+
+if TYPE_CHECKING:
+    from shoal.client import Client, Live
+    from shoal.testing import Kit, Population
+
+__all__ = [
+    "Above",
+    "Alarm",
+    "AlarmState",
+    "App",
+    "Ask",
+    "AskTimeout",
+    "Below",
+    "Client",
+    "Command",
+    "Count",
+    "DeclarationError",
+    "Done",
+    "Ewma",
+    "Fold",
+    "Group",
+    "History",
+    "Idle",
+    "Kit",
+    "Lane",
+    "Latest",
+    "Live",
+    "Local",
+    "Map",
+    "MapView",
+    "Max",
+    "Mean",
+    "Members",
+    "Min",
+    "NoSuchTwin",
+    "NotInTurn",
+    "Num",
+    "OverLimit",
+    "Params",
+    "Point",
+    "Population",
+    "Pusher",
+    "Reject",
+    "RemoteRead",
+    "Request",
+    "Save",
+    "Seconds",
+    "Send",
+    "SendNothing",
+    "Settings",
+    "Severity",
+    "ShoalError",
+    "Sink",
+    "Source",
+    "Stamped",
+    "Sum",
+    "Supply",
+    "Twin",
+    "TwinMeta",
+    "TwinStopped",
+    "Unset",
+    "Value",
+    "WouldDeadlock",
+    "WrongThread",
+    "WrongType",
+    "every",
+]
+
+# Imported when they are first named: a run needs none of them.
+_LATER = {"Client": "shoal.client", "Live": "shoal.client", "Kit": "shoal.testing", "Population": "shoal.testing"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        import importlib
+
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'shoal' has no attribute {name!r}")

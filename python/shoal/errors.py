@@ -1,0 +1,78 @@
+"""Every error that Shoal raises: one base class, and below it one class for each thing that a program may react to."""
+
+from __future__ import annotations
+
+
+class ShoalError(Exception):
+    """Base of all errors of Shoal."""
+
+
+class DeclarationError(ShoalError):
+    """A class, a lane or an app is declared wrongly; raised while the program is imported or started, never later.
+
+    ``file`` and ``line`` say where in the program it was declared; ``""`` and 0 where that is not known.
+    """
+
+    def __init__(self, message: str, file: str = "", line: int = 0) -> None:
+        super().__init__(f"{file}:{line}: {message}" if file else message)
+        self.file = file
+        self.line = line
+
+
+class Unset(ShoalError):
+    """A lane without a default was read before anything wrote it. Give it a default, or allow None in its type."""
+
+
+class WrongType(ShoalError, TypeError):
+    """A value that its lane, a command or a method does not take. Types do not bend silently: convert it first."""
+
+
+class NotInTurn(ShoalError):
+    """A twin was read or changed outside its own turn. Send it a command: ``self.at(Cls, ...).command(...)``."""
+
+
+class WrongThread(ShoalError):
+    """A twin was used in another thread than its shard's. Hand over a command or plain values instead."""
+
+
+class TwinStopped(ShoalError):
+    """A handle was used after its twin left memory. Keep ``self.uri`` and use ``self.at(uri)`` instead."""
+
+
+class RemoteRead(ShoalError):
+    """One twin tried to read another one's lanes. Fold them with ``Members`` and ``over=``, or ask by ``Request``."""
+
+
+class Reject(ShoalError):
+    """Raise it in a handler to refuse an event: the turn is rolled back and the event dead-lettered with the reason.
+
+    It is an answer, not a bug: it counts as rejected, not as failed.
+    """
+
+
+class AskTimeout(ShoalError):
+    """A request got no answer within its time."""
+
+
+class WouldDeadlock(ShoalError):
+    """A request would return to a twin that waits for it. Send a command instead, or answer without asking."""
+
+
+class NoSuchTwin(ShoalError):
+    """A twin was read that does not exist. Reading never makes one; its first command does."""
+
+
+class OverLimit(ShoalError):
+    """A bound was reached (docs/settings.md): the message names the bound, the twin and the lane."""
+
+
+class ConfigError(ShoalError):
+    """A setting of the app is missing, unknown or of another type: the message names the field and where it stands."""
+
+
+class RunFailed(ShoalError):
+    """A run cannot start or go on: a source cannot be opened, or the dead-letter file cannot be written."""
+
+
+class HandlerDeadline(ShoalError):
+    """A handler ran longer than its bound (``handler_seconds``, docs/settings.md): its turn is undone."""

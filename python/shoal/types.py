@@ -1,0 +1,381 @@
+"""From a lane's declared type to its column: the column's own type, and what turns values into its form and back.
+
+bool, int, float, str, bytes, datetime and Point, each optionally ``| None``, are columns of their own; a ``Literal`` of
+texts or of whole numbers is one with a check. All other immutable types live in ``value`` columns, as builtins.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, ForwardRef, Literal, NamedTuple, Union
+from uuid import UUID
+
+import msgspec
+from msgspec import inspect as shape
+
+from shoal.declaration import ColumnType
+from shoal.errors import WrongType
+
+# What a `value` column keeps as it is; everything else becomes the builtins that JSON knows.
+NATIVE = (bytes, datetime)
+
+
+class Point(NamedTuple):
+    """A place on the earth, in degrees (WGS 84)."""
+
+    lat: float
+    lon: float
+
+
+class Misfit(Exception):
+    """A type or a default that cannot be declared. The lane that finds it adds its place and name."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what, hint)
+        self.what = what
+        self.hint = hint
+
+
+class Form(NamedTuple):
+    """How values of one declared type are kept in a column."""
+
+    type: Any
+    column: ColumnType
+    nullable: bool
+    # the values allowed beyond the column's own type, or None where the column's check is enough
+    choices: frozenset[Any] | None
+    # beyond the column's type, msgspec's constraints hold
+    constrained: bool
+    # classes that a value of a `value` column may have
+    classes: tuple[type, ...]
+
+    @property
+    def number(self) -> bool:
+        return self.column in ("int64", "float64")
+
+    def required(self) -> Form:
+        """The same without None."""
+        if not self.nullable:
+            return self
+        return form_of(_without_none(self.type))
+
+    def decoder(self) -> Callable[[Any], Any] | None:
+        """From the column's builtin form to the declared type; None where they are the same."""
+        if self.column != "value":
+            return None
+        return functools.partial(msgspec.convert, type=self.type, builtin_types=NATIVE)
+
+    def encoder(self, label: str) -> Callable[[Any], Any] | None:
+        """The way back, which also checks what the column cannot; None where there is nothing to do.
+
+        The function raises WrongType, which names ``label``, the lane.
+        """
+        if self.column == "value":
+            return functools.partial(_encode_value, self, label)
+        if self.choices is not None:
+            return functools.partial(_check_choice, self, label)
+        if self.constrained:
+            return functools.partial(_check_constraints, self, label)
+        return None
+
+    def initial(self, default: Any) -> Any:
+        """A default as the declaration has it (JSON). Errors: Misfit where it is of another type."""
+        try:
+            plain = _native(self, default)
+            encode = self.encoder("the default")
+            if encode is not None:
+                plain = encode(plain)
+        except WrongType as error:
+            raise Misfit(f"the default {default!r} is not a {title(self.type)}", str(error)) from None
+        return msgspec.json.decode(msgspec.json.encode(plain))
+
+
+def form_of(declared: Any) -> Form:
+    """Errors: Misfit for what cannot be a lane's type, naming the way out."""
+    info = information(declared)
+    check_immutable(info, declared)
+    nullable = allows_none(info)
+    kinds = [each for each in alternatives(info) if not isinstance(each, shape.NoneType)]
+    if not kinds:
+        raise Misfit("None is the only value that its type allows", "declare what else it may hold: `float | None`")
+    column: ColumnType = "value"
+    choices: frozenset[Any] | None = None
+    constrained = False
+    if len(kinds) == 1:
+        column, choices, constrained = _column(kinds[0])
+    return Form(declared, column, nullable, choices, constrained, tuple({each for kind in kinds for each in _classes(kind)}))
+
+
+def information(declared: Any) -> shape.Type:
+    """msgspec's description of a type. Errors: Misfit for texts and for what msgspec does not know."""
+    text = _text_in(declared)
+    if text is not None:
+        raise Misfit(f"its type is the text {text!r}", f"types are values: write {text} without quotes, after the class is defined")
+    try:
+        info = shape.type_info(declared)
+    except (TypeError, NameError, AttributeError) as error:
+        raise Misfit(f"{title(declared)} is no type that Shoal can hold ({error})", "use builtins, msgspec Structs or dataclasses") from None
+    while isinstance(info, shape.Metadata):
+        info = info.type
+    return info
+
+
+def alternatives(info: shape.Type) -> tuple[shape.Type, ...]:
+    return info.types if isinstance(info, shape.UnionType) else (info,)
+
+
+def allows_none(info: shape.Type) -> bool:
+    return any(
+        isinstance(each, shape.NoneType) or (isinstance(each, shape.LiteralType) and None in each.values)
+        for each in alternatives(info)
+    )
+
+
+def literal_kind(info: shape.LiteralType) -> Literal["text", "int", "mixed"]:
+    values = [each for each in info.values if each is not None]
+    if any(isinstance(each, bool) for each in values):
+        raise Misfit("Literal[True] and Literal[False] are not supported", "use bool")
+    if all(isinstance(each, str) for each in values):
+        return "text"
+    return "int" if all(isinstance(each, int) for each in values) else "mixed"
+
+
+def title(declared: Any) -> str:
+    """A type as a user would write it."""
+    if isinstance(declared, type) and not typing.get_args(declared):
+        return declared.__qualname__.rpartition("<locals>.")[2]
+    return str(declared).replace("typing.", "")
+
+
+def rebuild(info: shape.Type) -> Any:
+    """The type that ``info`` describes, without constraints: values of a body have been checked already."""
+    match info:
+        case shape.Metadata():
+            return rebuild(info.type)
+        case shape.UnionType():
+            return Union[tuple(rebuild(each) for each in info.types)]  # noqa: UP007
+        case shape.LiteralType():
+            return Literal[tuple(info.values)]
+        case shape.VarTupleType():
+            return tuple[rebuild(info.item_type), ...]  # type: ignore[misc]
+        case shape.TupleType():
+            return tuple[tuple(rebuild(each) for each in info.item_types)]  # type: ignore[misc]
+        case shape.FrozenSetType():
+            return frozenset[rebuild(info.item_type)]  # type: ignore[misc]
+        case shape.ListType():
+            return list[rebuild(info.item_type)]  # type: ignore[misc]
+        case shape.SetType():
+            return set[rebuild(info.item_type)]  # type: ignore[misc]
+        case shape.DictType():
+            return dict[rebuild(info.key_type), rebuild(info.value_type)]  # type: ignore[misc]
+        case shape.AnyType():
+            return Any
+        case shape.NoneType():
+            return None
+    cls = getattr(info, "cls", None)
+    return cls if cls is not None else _SCALARS.get(type(info), Any)
+
+
+def check_immutable(info: shape.Type, declared: Any, seen: frozenset[type] = frozenset()) -> None:
+    """Errors: Misfit for a type whose values can change in place, or that holds one."""
+    inside: list[shape.Type] = []
+    match info:
+        case shape.ListType():
+            raise _mutable(declared, "a list", f"tuple[{title(rebuild(info.item_type))}, ...]")
+        case shape.SetType():
+            raise _mutable(declared, "a set", f"frozenset[{title(rebuild(info.item_type))}]")
+        case shape.DictType():
+            raise _mutable(declared, "a dict", "a Map lane, or a frozen Struct")
+        case shape.TypedDictType():
+            raise _mutable(declared, f"{info.cls.__name__}, a dict,", "a frozen Struct")
+        case shape.ByteArrayType() | shape.MemoryViewType():
+            raise _mutable(declared, "a buffer", "bytes")
+        case shape.AnyType() | shape.CustomType() | shape.RawType() | shape.ExtType():
+            raise Misfit(
+                f"values of {title(declared)} cannot be kept in a column",
+                "name an immutable type (builtins, tuple, frozen Struct or dataclass), or keep the object in Local(...)",
+            )
+        case shape.StructType():
+            if not info.cls.__struct_config__.frozen:
+                raise _mutable(declared, f"Struct {info.cls.__name__}", f"class {info.cls.__name__}(msgspec.Struct, frozen=True)")
+            inside = [field.type for field in info.fields]
+        case shape.DataclassType():
+            if not _frozen(info.cls):
+                raise _mutable(declared, f"dataclass {info.cls.__name__}", "@dataclass(frozen=True)")
+            inside = [field.type for field in info.fields]
+        case shape.NamedTupleType():
+            inside = [field.type for field in info.fields]
+        case shape.UnionType():
+            inside = list(info.types)
+        case shape.TupleType():
+            inside = list(info.item_types)
+        case shape.VarTupleType() | shape.FrozenSetType():
+            inside = [info.item_type]
+        case shape.Metadata():
+            inside = [info.type]
+    cls = getattr(info, "cls", None)
+    if cls in seen:
+        return
+    for each in inside:
+        check_immutable(each, declared, seen | {cls} if cls is not None else seen)
+
+
+def _mutable(declared: Any, part: str, way_out: str) -> Misfit:
+    return Misfit(f"{title(declared)} is mutable: {part} could change without the lane's notice", f"use {way_out}")
+
+
+def _frozen(cls: type) -> bool:
+    parameters = getattr(cls, "__dataclass_params__", None)
+    if parameters is not None:
+        return bool(parameters.frozen)
+    # attrs keeps no flag; a frozen class has this __setattr__
+    return getattr(cls.__setattr__, "__name__", "") == "_frozen_setattrs"
+
+
+_SCALARS: dict[type, Any] = {
+    shape.BoolType: bool,
+    shape.IntType: int,
+    shape.FloatType: float,
+    shape.StrType: str,
+    shape.BytesType: bytes,
+    shape.DateTimeType: datetime,
+    shape.DateType: date,
+    shape.TimeType: time,
+    shape.TimeDeltaType: timedelta,
+    shape.DecimalType: Decimal,
+    shape.UUIDType: UUID,
+}
+
+_COLUMNS: list[tuple[shape.Type, ColumnType]] = [
+    (shape.BoolType(), "bool"),
+    (shape.IntType(), "int64"),
+    (shape.FloatType(), "float64"),
+    (shape.StrType(), "string"),
+    (shape.BytesType(), "bytes"),
+    (shape.DateTimeType(), "timestamp"),
+]
+
+
+def _column(info: shape.Type) -> tuple[ColumnType, frozenset[Any] | None, bool]:
+    """(column, choices, constrained)"""
+    if isinstance(info, shape.NamedTupleType) and info.cls is Point:
+        return "point", None, False
+    if isinstance(info, shape.LiteralType):
+        kind = literal_kind(info)
+        if kind == "mixed":
+            return "value", None, False
+        return ("string" if kind == "text" else "int64"), frozenset(info.values) - {None}, False
+    if isinstance(info, shape.DateTimeType) and info.tz is False:
+        raise Misfit("it asks for times without a zone", "a lane holds an instant: leave tz=False out")
+    for plain, column in _COLUMNS:
+        if type(info) is type(plain):
+            return column, None, info != plain and not isinstance(info, shape.DateTimeType)
+    return "value", None, False
+
+
+def _classes(info: shape.Type) -> tuple[type, ...]:
+    """What a value of this type is an instance of, at its top."""
+    match info:
+        case shape.VarTupleType() | shape.TupleType():
+            return (tuple,)
+        case shape.FrozenSetType():
+            return (frozenset,)
+        case shape.FloatType():
+            return (float, int)
+        case shape.LiteralType():
+            return tuple({type(each) for each in info.values if each is not None})
+    cls = getattr(info, "cls", None)
+    if cls is not None:
+        return (cls,)
+    known = _SCALARS.get(type(info))
+    return (known,) if known is not None else ()
+
+
+def _text_in(declared: Any) -> str | None:
+    """A type written as text, anywhere inside."""
+    if isinstance(declared, str):
+        return declared
+    if isinstance(declared, ForwardRef):
+        return declared.__forward_arg__
+    origin = typing.get_origin(declared)
+    if origin is None or origin is Literal:
+        return None
+    arguments = typing.get_args(declared)
+    if origin is typing.Annotated:
+        arguments = arguments[:1]
+    return next((text for text in map(_text_in, arguments) if text is not None), None)
+
+
+def _without_none(declared: Any) -> Any:
+    if typing.get_origin(declared) is Literal:
+        return Literal[tuple(each for each in typing.get_args(declared) if each is not None)]
+    if typing.get_origin(declared) is typing.Annotated:
+        return _without_none(typing.get_args(declared)[0])
+    kept = [_without_none(each) for each in typing.get_args(declared) if each is not type(None)]
+    return Union[tuple(kept)]  # noqa: UP007
+
+
+def _native(form: Form, value: Any) -> Any:
+    """What the core's column would take; a default meets it long before a column does."""
+    if value is None:
+        if form.nullable:
+            return None
+        raise WrongType(f"None is not allowed: write `{title(form.type)} | None`, or leave the default out")
+    match form.column:
+        case "bool":
+            fits = type(value) is bool
+        case "int64":
+            fits = (type(value) is int or (type(value) is float and value.is_integer())) and -(2**63) <= value < 2**63
+            value = int(value) if fits else value
+        case "float64":
+            fits = isinstance(value, (int, float)) and type(value) is not bool and abs(value) < float("inf")
+            value = float(value) if fits else value
+        case "string":
+            fits = isinstance(value, str)
+        case "bytes":
+            fits = type(value) is bytes
+        case "timestamp":
+            if isinstance(value, datetime) and value.tzinfo is None:
+                raise WrongType(f"{value!r} has no time zone: add one, such as tzinfo=timezone.utc")
+            fits = isinstance(value, datetime)
+        case "point":
+            fits = isinstance(value, Point) and all(type(x) in (int, float) and abs(x) < float("inf") for x in value)
+        case "value":
+            return value
+    if not fits:
+        raise WrongType(f"it is a {type(value).__name__}; a {title(form.type)} is needed")
+    return value
+
+
+def _encode_value(form: Form, label: str, value: Any) -> Any:
+    if value is None and form.nullable:
+        return None
+    if not isinstance(value, form.classes):
+        raise WrongType(f"{label} takes {title(form.type)}, got {type(value).__name__} {value!r}")
+    try:
+        plain = msgspec.to_builtins(value, builtin_types=NATIVE)
+        # Structs and dataclasses do not check their fields when they are made
+        msgspec.convert(plain, type=form.type, builtin_types=NATIVE)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise WrongType(f"{label} takes {title(form.type)}: {error}") from None
+    return plain
+
+
+def _check_choice(form: Form, label: str, value: Any) -> Any:
+    assert form.choices is not None
+    if value is None and form.nullable:
+        return None
+    if type(value) not in (str, int) or value not in form.choices:
+        raise WrongType(f"{label} takes {title(form.type)}, got {value!r}")
+    return value
+
+
+def _check_constraints(form: Form, label: str, value: Any) -> Any:
+    try:
+        return msgspec.convert(_native(form, value), type=form.type, builtin_types=NATIVE)
+    except msgspec.ValidationError as error:
+        raise WrongType(f"{label} takes {title(form.type)}: {error}") from None
