@@ -1,0 +1,46 @@
+//! A record's bytes become the slots of a body, without a tree in between.
+//!
+//! - `json`: a JSON text, by the type of the body
+//! - `row`: a row of delimited text, every field of which is text
+//! - `tree`: a JSON text as a `Value`, for the types that only Python can check
+//! - `scan`: JSON's grammar; `number`: its numbers; `keys`: no key twice
+//! - `write`: a `Value` as JSON
+//!
+//! What is valid is what msgspec takes in strict mode, and its words say why something is not, except that
+//!
+//! 1. a key twice in one object, nested ones and undeclared ones too, is refused;
+//! 2. a whole number beyond int64 is refused in declared fields, `Plan::extra` and trees, and so is a number beyond
+//!    float64 (`1e999`); `NaN` and `Infinity` are no JSON;
+//! 3. `3.0` is taken for an int (any whole number up to 2^53 in size);
+//! 4. a byte order mark before the text is skipped;
+//! 5. a time is one instant: without a zone it is in `Plan::zone`, and in UTC it lies in the years 1 to 9999;
+//! 6. more than 512 levels of lists and objects are refused.
+//!
+//! In fields that the body does not declare only the grammar and the keys are checked, as in msgspec.
+
+mod field;
+mod json;
+mod keys;
+mod number;
+mod row;
+mod scan;
+mod tree;
+mod write;
+
+pub use json::decode_json;
+pub use row::{RowPlan, decode_row};
+pub use tree::{check_tree, parse_tree};
+pub use write::write_json;
+
+use crate::body::Invalid;
+
+/// Boxed, so that the results which the hot path hands around stay small.
+pub(crate) type Fail = Box<Invalid>;
+
+#[cold]
+pub(crate) fn fail(offset: usize, reason: impl Into<String>) -> Fail {
+    Box::new(Invalid { offset, reason: reason.into() })
+}
+
+#[cfg(test)]
+mod tests;
