@@ -14,7 +14,8 @@ from airspace.picture import Picture, colour, legend
 from airspace.snapshot import AircraftReading, Snapshot
 
 PHASES = {"climb": "↗", "descent": "↘", "level": "→", "ground": "·", "silent": " ", "": " "}
-QUIET = "#5b616e"
+QUIET = "#8b929e"
+BORDER = "#4b515c"
 
 
 class Screen:
@@ -43,7 +44,11 @@ class Screen:
         first = Table.grid(expand=True)
         first.add_column(ratio=1, no_wrap=True)
         first.add_column(justify="right", no_wrap=True)
-        title = Text(" SHOAL ", style="bold black on #2fd6c4").append("  the airspace over Paris, live  ", style="bold")
+        title = (
+            Text()
+            .append(" SHOAL ", style="bold black on #2fd6c4")
+            .append("  the airspace over Paris, live  ", style="bold")
+        )
         if self.simulated:
             title.append(" SIMULATED ", style="bold white on #b00020")
         first.add_row(title, Text(f"{moment(now.time)}  {self.speed} ", style="bold #2fd6c4"))
@@ -63,7 +68,7 @@ class Screen:
 
     def map(self, now: Snapshot, width: int, height: int) -> RenderableType:
         drawing = self.picture.draw(now.aircraft, width - 4, height - 2)
-        return Panel(drawing, title=legend() if width > 62 else None, title_align="left", border_style=QUIET)
+        return Panel(drawing, title=legend() if width > 62 else None, title_align="left", border_style=BORDER)
 
     def alerts(self, now: Snapshot, lines: int) -> RenderableType:
         table = Table.grid(padding=(0, 2))
@@ -76,7 +81,7 @@ class Screen:
                 Text(alert.text, style="" if urgent else QUIET),
             )
         body: RenderableType = table if now.recent else Text("none so far", style=QUIET)
-        return Panel(body, title="alerts", title_align="left", border_style=QUIET)
+        return Panel(body, title="alerts", title_align="left", border_style=BORDER)
 
 
 def tables(now: Snapshot, height: int) -> RenderableType:
@@ -84,18 +89,22 @@ def tables(now: Snapshot, height: int) -> RenderableType:
     cells = max(2, min(13, height // 4))
     rows = max(1, (height - cells - 4) // len(RANKINGS))
     board = Table.grid(expand=True, padding=(0, 1))
-    for justify in ("left", "right", "right", "right"):
-        board.add_column(justify=justify, no_wrap=True)
-    for title, key, worth in RANKINGS:
+    board.add_column(no_wrap=True)
+    board.add_column(no_wrap=True, ratio=1)
+    board.add_column(justify="right", no_wrap=True)
+    board.add_column(justify="right", no_wrap=True)
+    for title, key, worth, worded in RANKINGS:
         best = sorted((one for one in now.aircraft if one.airborne and worth(one)), key=key, reverse=True)[:rows]
         for place in range(rows):
             if place < len(best):
-                board.add_row(Text(title if place == 0 else "", style=QUIET), *plate(best[place]))
+                board.add_row(
+                    Text(title if place == 0 else "", style=QUIET), *plate(best[place]), Text(worded(best[place]))
+                )
             else:
                 board.add_row(Text(title if place == 0 else "", style=QUIET), "", "", "")
     return Group(
-        Panel(busiest(now, cells), title="busiest cells", title_align="left", border_style=QUIET, height=cells + 2),
-        Panel(board, title="aircraft", title_align="left", border_style=QUIET, height=height - cells - 2),
+        Panel(busiest(now, cells), title="busiest cells", title_align="left", border_style=BORDER, height=cells + 2),
+        Panel(board, title="aircraft", title_align="left", border_style=BORDER, height=height - cells - 2),
     )
 
 
@@ -112,19 +121,24 @@ def busiest(now: Snapshot, count: int) -> RenderableType:
     return table
 
 
-def plate(one: AircraftReading) -> tuple[Text, Text, Text]:
+def plate(one: AircraftReading) -> tuple[Text, Text]:
     name = Text(one.callsign or one.icao24, style="bold " + colour(one.altitude))
     height = Text("—" if one.altitude is None else f"{one.altitude:,.0f} {PHASES[one.phase]}")
-    return name, height, Text("—" if one.speed is None else f"{one.speed:.0f} kt")
+    return name, height
+
+
+def speed_of(one: AircraftReading) -> str:
+    return "—" if one.speed is None else f"{one.speed:.0f} kt"
 
 
 Key = Callable[[AircraftReading], float]
 Worth = Callable[[AircraftReading], bool]
-RANKINGS: tuple[tuple[str, Key, Worth], ...] = (
-    ("fast", lambda one: one.speed or 0.0, lambda one: one.speed is not None),
-    ("high", lambda one: one.altitude or 0.0, lambda one: one.altitude is not None),
-    ("climb", lambda one: one.climb, lambda one: one.climb > 0),
-    ("sink", lambda one: -one.climb, lambda one: one.climb < 0),
+Worded = Callable[[AircraftReading], str]
+RANKINGS: tuple[tuple[str, Key, Worth, Worded], ...] = (
+    ("fastest", lambda one: one.speed or 0.0, lambda one: one.speed is not None, speed_of),
+    ("highest", lambda one: one.altitude or 0.0, lambda one: one.altitude is not None, speed_of),
+    ("climbing", lambda one: one.climb, lambda one: one.climb > 0, lambda one: f"{one.climb:+,.0f}"),
+    ("sinking", lambda one: -one.climb, lambda one: one.climb < 0, lambda one: f"{one.climb:+,.0f}"),
 )
 
 
