@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Protocol
 
@@ -94,15 +97,58 @@ class Live:
 
     def _frame(self) -> RenderableType:
         from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
         from rich.text import Text
 
         totals = self._run.totals()
-        line = Text(f"{self._run.app.name}  {status(totals, self._rate.of(totals))}", style="bold", no_wrap=True)
+        words = Text(
+            f"{self._run.app.name}  {status(totals, self._rate.of(totals))}", style="bold", overflow="ellipsis"
+        )
+        words.no_wrap = True
         if totals.dead:
-            line.highlight_regex(r"[\d,]+ dead letters", "red")
+            words.highlight_regex(r"[\d,]+ dead letters?", "red")
+        line = Table.grid(padding=(0, 2))
+        part = self._part(totals)
+        if part is None:
+            line.add_row(words)
+        else:
+            line.add_row(ProgressBar(total=1.0, completed=part, width=20), f"{part:4.0%}", words)
         if self._watch is None:
             return line
         return Group(self._watch.frame(rows=max(3, self._console.height - 4)), line)
+
+    def _part(self, totals: Totals) -> float | None:
+        """How much of all files has been read, 0 to 1; None where a source's end is not known."""
+        sizes, read = 0, 0
+        for source in self._run.sources:
+            file = source.declaration.file
+            if file is None or (place := place_in(file.path)) is None:
+                return None
+            at, size = place
+            counts = totals.sources.get(source.name)
+            sizes += size
+            read += size if counts is not None and counts.state == "done" else at
+        return read / sizes if sizes else None
+
+
+def place_in(path: str) -> tuple[int, int] | None:
+    """(bytes read, bytes in all) of a file that a reader of this process has open; None for pipes and beyond Linux.
+
+    The kernel keeps how far each open file has been read: nobody on the way of an event has to count bytes.
+    """
+    try:
+        wanted = os.stat(path)
+        if not stat.S_ISREG(wanted.st_mode):
+            return None
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                if os.path.samestat(os.stat(f"/proc/self/fd/{number}"), wanted):
+                    with open(f"/proc/self/fdinfo/{number}") as info:
+                        return int(info.readline().split()[1]), wanted.st_size
+    except OSError:
+        return None
+    return 0, wanted.st_size
 
 
 class Rate:
@@ -122,7 +168,5 @@ class Rate:
 def status(totals: Totals, rate: float) -> str:
     """``1,234 records  820 events/s  12 twins  0 dead letters``."""
     waiting = f"  {totals.waiting:,} waiting" if totals.waiting else ""
-    return (
-        f"{totals.read:,} records  {rate:,.0f} events/s  {totals.all_twins:,} twins  "
-        f"{totals.dead:,} dead letters{waiting}"
-    )
+    letters = "1 dead letter" if totals.dead == 1 else f"{totals.dead:,} dead letters"
+    return f"{totals.read:,} records  {rate:,.0f} events/s  {totals.all_twins:,} twins  {letters}{waiting}"

@@ -82,6 +82,7 @@ class Run:
         self._feeders: list[Feeder] = []
         self._failure: BaseException | None = None
         self._draining = False
+        self._at_once = False
         self._next: asyncio.Handle | None = None
 
     # -- what others may ask of it
@@ -93,8 +94,8 @@ class Run:
     def stop(self) -> None:
         """Ends the run cleanly: nothing more is read, what waits is applied. Called again, it ends at once."""
         if self.interrupted:
+            self._at_once = True
             self._quiet.set()
-            self._draining = False
         self.interrupted = True
         self._ended.set()
 
@@ -209,24 +210,18 @@ class Run:
 
     async def _drain(self) -> None:
         """What has been read is applied, async turns end, ``on_stop`` runs: all that within DRAIN_SECONDS."""
-        if self._failure is not None or self.stopped_by is not None:
-            return
         self._draining = True
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                self.shard.stop_reading()
-                await self._until_quiet()
-                self.shard.stop()
-                await self._until_quiet()
+                for step in (self.shard.stop_reading, self.shard.stop):
+                    if self._failure is not None or self.stopped_by is not None or self._at_once:
+                        return
+                    step()
+                    self._quiet.clear()
+                    self._go_on()
+                    await self._quiet.wait()
         except TimeoutError:
             pass  # the totals say what still waits
-
-    async def _until_quiet(self) -> None:
-        if self._failure is not None or not self._draining:
-            return
-        self._quiet.clear()
-        self._go_on()
-        await self._quiet.wait()
 
     def _leave(self) -> None:
         self._forget()

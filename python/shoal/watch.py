@@ -55,12 +55,12 @@ class One:
             values = self._lanes.of(self._parameters)
         except NoSuchTwin:
             return Text(f"{self._uri}  not there yet", style="dim")
-        table = Table("lane", "value", "per second", title=self._uri, title_justify="left", expand=False)
+        table = Table("lane", "value", "per second")
         for name, value in islice(values.items(), rows - 4 if rows > 5 else 1):
             before = self._before.get(name, value)
             table.add_row(name, cell(value, value != before), _per_second(before, value, seconds))
         self._before, self._at = values, now
-        return table
+        return Group(Text(self._uri, style="bold"), table)
 
 
 class Many:
@@ -87,13 +87,13 @@ class Many:
             except NoSuchTwin:
                 self._size = -1  # deleted; the next frame lists anew
         names = self._lanes.names[:MOST_LANES]
-        table = Table("twin", *names, title=f"{self._uri}  {size:,} twins", title_justify="left")
+        table = Table("twin", *names)
         for parameters, lanes in values.items():
             before = self._before.get(parameters, lanes)
             cells = [cell(lanes.get(name, _UNSET), lanes.get(name) != before.get(name)) for name in names]
             table.add_row(self._shard.uri(self._number, parameters), *cells)
         self._before = values
-        return table
+        return Group(Text(f"{self._uri}  {size:,} twins", style="bold"), table)
 
     def _twins(self, size: int, most: int) -> list[tuple[str, ...]]:
         # Listing all twins takes long where there are many, and the first ones stay the same.

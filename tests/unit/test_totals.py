@@ -1,5 +1,4 @@
 from shoal._core import Counts
-from shoal.progress import Rate, status
 from shoal.totals import Spent, Totals
 
 
@@ -31,14 +30,3 @@ def test_sums_are_over_all_sources_and_the_inside() -> None:
 
 def test_a_source_that_failed_is_told_from_one_that_is_done() -> None:
     assert totals().failed == {"stops.csv.gz": "stops.csv.gz ends in the middle of a record"}
-
-
-def test_the_status_line_is_short() -> None:
-    assert status(totals(), 820.4) == "1,050 records  820 events/s  12 twins  7 dead letters  31 waiting"
-
-
-def test_the_rate_is_that_since_the_last_look() -> None:
-    rate = Rate()
-    assert rate.of(totals(read=950, wall=2.0)) == 500.0
-    assert rate.of(totals(read=1950, wall=2.5)) == 2000.0
-    assert rate.of(totals(read=1950, wall=2.5)) == 0.0

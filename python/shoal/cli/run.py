@@ -72,7 +72,7 @@ def run_app(
     sets: Sequence[str] = (),
     watched: Sequence[str] = (),
 ) -> int:
-    """Runs the app of the file ``path`` and prints what happens; gives the exit code. ``Fault`` where it cannot start."""
+    """Runs the app of the file ``path``, prints what happens, gives the exit code. ``Fault`` where it cannot start."""
     from shoal.config import beside, load, table_of
     from shoal.errors import ConfigError, DeclarationError
     from shoal.progress import choose

@@ -124,6 +124,7 @@ def _declare(app: App[Any], ingest: Ingest, declaration: Declaration, names: set
     target = to = None
     key: dict[str, str] = {}
     if isinstance(ingest.to, Command):
+        assert ingest.to.owner is not None  # app.ingest has checked it
         population = app.classes.index(ingest.to.owner)
         target = (population, ingest.to.number)
         key = _key(ingest.key, declaration.populations[population])
