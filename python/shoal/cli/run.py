@@ -25,12 +25,16 @@ EPILOG = f"""\
 example:
   shoal run transit.py --set limit=25 --watch /city --watch "/bus/*"
 
-A config field is taken from --set, else from APPNAME_FIELD in the environment, else from [config] of the
-TOML file beside the app (transit.toml, or app.toml), else from its default. Ctrl-C ends cleanly: what has
-been read is applied, on_stop runs, the closing line is printed.
+A config field is taken from --set, else from APPNAME_FIELD in the environment,
+else from [config] of the TOML file beside the app (transit.toml, or app.toml),
+else from its default. Ctrl-C ends cleanly: what has been read is applied,
+on_stop runs, the closing line is printed.
 
-exit codes: {EXIT_DONE} done                                  {EXIT_STRICT} stopped by a dead letter (--strict)
-            {EXIT_USAGE} wrong app, config or command line     {EXIT_FAILED} a source or the dead-letter file failed
+exit codes:
+  {EXIT_DONE}  done, or ended by Ctrl-C or SIGTERM
+  {EXIT_STRICT}  stopped by a dead letter (--strict)
+  {EXIT_USAGE}  the app, its config or the command line is wrong; nothing has run
+  {EXIT_FAILED}  a source or the dead-letter file failed
 """
 
 
