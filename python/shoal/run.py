@@ -72,7 +72,7 @@ class Run:
         self.declaration = msgspec.json.decode(data, type=Declaration)
         self.sources = declare(app, self.declaration, options.speed)
         self.replay = any(tells_time(source, self.declaration) for source in self.sources)
-        self.shard = Shard(data, self.classes, functions, self.replay)
+        self.shard = Shard(data, self.classes, functions, self.replay, False)
         self.dead_letters = DeadLetterFile(options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl")
         # the dead letter that ended a strict run
         self.stopped_by: DeadLetter | None = None
@@ -246,7 +246,7 @@ def once(app: App[Any], config: Any = None, options: RunOptions = RunOptions(onc
         run.close()
 
 
-def serve(app: App[Any], *, host: str, port: int) -> None:  # noqa: ARG001
+def serve(app: App[Any], *, host: str, port: int) -> None:
     """``app.run()``: as ``shoal run`` without options, config from the environment and the app's TOML file.
 
     Leaves the process with the exit code of ``shoal run`` where that is not 0. ``host`` and ``port`` are those of the

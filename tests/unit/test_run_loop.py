@@ -46,7 +46,7 @@ class FakeShard:
 
     def ingest(self, source: bytes, where: Any, to: Any) -> int:
         if json.loads(source)["name"] == "missing.jsonl":
-            raise FileNotFoundError(2, "missing.jsonl: there is no such file")
+            raise RunFailed("missing.jsonl: there is no such file")
         self.sources.append(json.loads(source))
         self.work.extend(["a", "b"])
         return len(self.sources) - 1

@@ -11,7 +11,6 @@ import msgspec
 
 from shoal._core import Shard
 from shoal.declaration import Declaration, Population
-from shoal.errors import RunFailed
 from shoal.lanes.command import Command
 from shoal.place import mistake
 from shoal.sources import FileDecl, Ingest, SourceDecl
@@ -42,10 +41,7 @@ class Source:
 
     def open(self, shard: Shard) -> None:
         """Starts the reader; ``RunFailed`` where there is nothing to read."""
-        try:
-            self.number = shard.ingest(msgspec.json.encode(self.declaration), self.where, self.to)
-        except OSError as error:
-            raise RunFailed(str(error.strerror or error)) from error
+        self.number = shard.ingest(msgspec.json.encode(self.declaration), self.where, self.to)
 
 
 class Feeder:
