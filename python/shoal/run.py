@@ -83,6 +83,7 @@ class Run:
         self._failure: BaseException | None = None
         self._draining = False
         self._at_once = False
+        self._left = False
         self._next: asyncio.Handle | None = None
 
     # -- what others may ask of it
@@ -108,7 +109,8 @@ class Run:
         self._loop = loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._quiet = asyncio.Event()
-        self._runner = Runner(self.shard, on_error=self.options.on_error or _ignore, loop=loop)
+        seconds = self.app.settings.handler_seconds
+        self._runner = Runner(self.shard, on_error=self._report, loop=loop, wake=self._go_on, seconds=seconds)
         with self.app.running(self.config):
             try:
                 self._open()
@@ -142,6 +144,8 @@ class Run:
 
     def _go_on(self) -> None:
         """The next batch runs after asyncio has had its go."""
+        if self._left:
+            return
         self._forget()
         self._next = self._loop.call_soon(self._batch)
 
@@ -223,7 +227,13 @@ class Run:
         except TimeoutError:
             pass  # the totals say what still waits
 
+    def _report(self, error: BaseException, kind: str, uri: str) -> None:
+        # coroutines that leaving cancels have not failed; the totals count them as waiting
+        if self.options.on_error is not None and not self._left:
+            self.options.on_error(error, kind, uri)
+
     def _leave(self) -> None:
+        self._left = True
         self._forget()
         self._loop.remove_reader(self.shard.fileno())
         if self.options.signals:
@@ -269,7 +279,3 @@ def with_loop(main: Coroutine[Any, Any, R]) -> R:
         factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
-
-
-def _ignore(error: BaseException, kind: str, uri: str) -> None:
-    """Its dead letter says it all."""

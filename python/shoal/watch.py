@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shoal.declaration import Population
-from shoal.errors import DeclarationError, NoSuchTwin, Unset
+from shoal.errors import DeclarationError, NoSuchTwin
 
 if TYPE_CHECKING:
     from shoal.run import Run
@@ -111,24 +111,23 @@ class Lanes:
         population: Population = run.declaration.populations[number]
         self._shard = run.shard
         self._number = number
-        self._columns = [(i, c.name) for i, c in enumerate(population.columns) if not c.name.startswith("_")]
+        columns = enumerate(population.columns)
+        self._columns = [(i, c.name, c.nullable) for i, c in columns if not c.name.startswith("_")]
         self._maps = [(i, m.name) for i, m in enumerate(population.maps) if not m.name.startswith("_")]
         self._members = [(i, m.name) for i, m in enumerate(population.members) if not m.name.startswith("_")]
 
     @property
     def names(self) -> list[str]:
-        return [name for _, name in [*self._columns, *self._maps, *self._members]]
+        return [*(name for _, name, _ in self._columns), *(name for _, name in [*self._maps, *self._members])]
 
     def of(self, parameters: tuple[str, ...]) -> dict[str, Any]:
         """Committed values by lane; ``NoSuchTwin``."""
         if not self._shard.exists(self._number, parameters):
             raise NoSuchTwin(self._shard.uri(self._number, parameters))
         values: dict[str, Any] = {}
-        for column, name in self._columns:
-            try:
-                values[name] = self._shard.read(self._number, parameters, column)
-            except Unset:
-                values[name] = _UNSET
+        for column, name, nullable in self._columns:
+            value = self._shard.read(self._number, parameters, column)
+            values[name] = _UNSET if value is None and not nullable else value
         for number, name in self._maps:
             entries = self._shard.read_map(self._number, parameters, number)
             latest = ", ".join(f"{key}: {_text(value)}" for key, value in entries[-3:])
