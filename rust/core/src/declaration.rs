@@ -5,6 +5,7 @@ use ecow::EcoString;
 use serde::Deserialize;
 
 use crate::body::BodyType;
+use crate::value::Value;
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Declaration {
@@ -222,4 +223,21 @@ pub enum RollupKind {
     Min,
     Max,
     Count,
+}
+
+/// A default as written in the declaration.
+pub fn value(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(x) => Value::Bool(*x),
+        serde_json::Value::Number(x) => match x.as_i64() {
+            Some(x) => Value::Int(x),
+            None => x.as_f64().map_or(Value::Null, Value::Float),
+        },
+        serde_json::Value::String(text) => Value::Text(text.as_str().into()),
+        serde_json::Value::Array(items) => Value::List(items.iter().map(value).collect()),
+        serde_json::Value::Object(members) => {
+            Value::Map(members.iter().map(|(name, item)| (name.as_str().into(), value(item))).collect())
+        }
+    }
 }

@@ -1,0 +1,156 @@
+"""A twin as a test sees it: commands are sent, committed lanes are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shoal.errors import NotInTurn, Unset, WrongType
+from shoal.lanes.alarm import QUIET, Alarm, AlarmState
+from shoal.lanes.command import Command
+from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.map import Map
+from shoal.lanes.members import Group, Members
+from shoal.place import near
+from shoal.twin import Params
+
+if TYPE_CHECKING:
+    from shoal.schema import Schema
+    from shoal.testing import Kit
+
+
+class Entries(dict[Any, Any]):
+    """A map lane's entries at one moment; a missing key reads as the lane's default, if it has one."""
+
+    def __init__(self, lane: Map[Any, Any], entries: list[tuple[Any, Any]]) -> None:
+        super().__init__(entries)
+        self._lane = lane
+
+    def __missing__(self, key: Any) -> Any:
+        if type(self._lane.default).__name__ == "Missing":
+            raise KeyError(key)
+        return self._lane.default
+
+
+class Reader:
+    """One twin from outside. It need not exist to be sent a command; reading it then raises ``NoSuchTwin``."""
+
+    __slots__ = ("_class", "_kit", "_params")
+
+    def __init__(self, kit: Kit, cls: Any, params: tuple[str, ...]) -> None:
+        object.__setattr__(self, "_kit", kit)
+        object.__setattr__(self, "_class", cls)
+        object.__setattr__(self, "_params", params)
+
+    @property
+    def uri(self) -> str:
+        return self._kit.shard.uri(self._schema.population, self._params)
+
+    @property
+    def params(self) -> Params:
+        route = self._schema.route
+        assert route is not None
+        return Params(route, self._params)
+
+    @property
+    def _schema(self) -> Schema:
+        schema: Schema = self._class.__shoal__
+        return schema
+
+    def __getattr__(self, name: str) -> Any:
+        lane = self._schema.lanes.get(name)
+        match lane:
+            case Command():
+                return Post(self, lane)
+            case Alarm():
+                return AlarmState(lane._label, lambda: self._cell(lane) or QUIET, lambda by: self._acknowledge(lane, by))
+            case Lane():
+                return self._value(lane)
+            case Map():
+                return self._entries(lane)
+            case Members():
+                return Group(self, lane)
+            case Declared():
+                raise NotInTurn(f"{lane._label} is a Python object of the twin's own; a test reads lanes")
+        found = getattr(self._class, name, None)
+        if isinstance(found, property) and found.fget is not None:
+            return found.fget(self)
+        if callable(found):
+            raise NotInTurn(f"{self._schema.name}.{name} is a method of the twin's own turns; a test sends commands and reads lanes")
+        raise AttributeError(f"{self._schema.name} has no lane `{name}`; {near(name, self._schema.lanes)}", name=name, obj=self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        lane = self._schema.lanes.get(name)
+        if not isinstance(lane, Lane | Map):
+            raise AttributeError(f"{self._schema.name} has no lane `{name}` that could be set; {near(name, self._schema.lanes)}")
+        if isinstance(lane, Map):
+            raise WrongType(f"{lane._label}: set one entry: t.post(uri, {lane.name!r}, [key, value])")
+        before = len(self._kit.dead_letters)
+        encode = lane.form.encoder(lane._label)
+        self._kit.post(self.uri, lane.name, value if encode is None else encode(value))
+        for letter in self._kit.dead_letters[before:]:
+            if letter.lane == lane.name and letter.origin == "outside":
+                raise WrongType(f"{self.uri}: {letter.reason}")
+
+    def __repr__(self) -> str:
+        return f"<{self._schema.name} {self.uri}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reader) and (self._class, self._params) == (other._class, other._params)
+
+    def __hash__(self) -> int:
+        return hash((self._class, self._params))
+
+    # -- cells
+
+    def _cell(self, lane: Lane[Any]) -> Any:
+        return self._kit.shard.read(self._schema.population, self._params, lane.column)
+
+    def _value(self, lane: Lane[Any]) -> Any:
+        cell = self._cell(lane)
+        if cell is None:
+            if lane.form.nullable:
+                return None
+            raise Unset(f"{self.uri}: `{lane._label}` has no value yet")
+        decode = lane.form.decoder()
+        return cell if decode is None else decode(cell)
+
+    def _entries(self, lane: Map[Any, Any]) -> Entries:
+        key, value = lane.key_form.decoder() or _same, lane.value_form.decoder() or _same
+        entries = self._kit.shard.read_map(self._schema.population, self._params, lane.number)
+        return Entries(lane, [(key(k), value(v)) for k, v in entries])
+
+    def _acknowledge(self, lane: Alarm, by: str) -> None:
+        self._kit.post(self.uri, f"{lane.name}.ack", by)
+
+    # -- what Group asks of a twin
+
+    def _members(self, members: int) -> list[str]:
+        return self._kit.shard.read_members(self._schema.population, self._params, members)
+
+    def _member_count(self, members: int) -> int:
+        return len(self._members(members))
+
+    def _has_member(self, members: int, uri: str) -> bool:
+        return uri in self._members(members)
+
+    def _send_each(self, members: int, command: int, body: Any) -> None:
+        raise NotInTurn("`each` is for the group's own turns; a test sends commands to the members it names")
+
+
+class Post:
+    """A command to a twin, from a test: it and all that follows from it has run when the call returns."""
+
+    __slots__ = ("command", "reader")
+
+    def __init__(self, reader: Reader, command: Command[Any]) -> None:
+        self.reader = reader
+        self.command = command
+
+    def __call__(self, *body: Any) -> None:
+        kit, schema = self.reader._kit, self.reader._schema
+        kit.shard.post_to(schema.population, self.reader._params, self.command.number, self.command._body_of(body))
+        kit._settle()
+
+
+def _same(value: Any) -> Any:
+    return value

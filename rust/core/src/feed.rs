@@ -1,0 +1,380 @@
+//! Sources as the shard sees them: batches taken from their readers' queues, records decoded, routed by their key fields,
+//! counted.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use ecow::EcoString;
+use rustc_hash::FxHashMap;
+use serde::Deserialize;
+
+use crate::batch::{Batch, Shape, Span};
+use crate::body::{BodyType, Invalid, Plan, Record};
+use crate::decode::{RowPlan, decode_json, decode_row};
+use crate::inbox::{SourceQueue, Taken};
+use crate::population::PopulationId;
+use crate::route::check_parameter;
+use crate::shard::{Counts, Shard};
+use crate::source::{self, FileSpec};
+use crate::value::Value;
+
+/// What `app.ingest` declares, as data.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SourceDecl {
+    /// For messages and dead letters.
+    pub name: EcoString,
+    /// None: `Shard::records` hands them over.
+    pub file: Option<FileSpec>,
+    /// Population and command; None with `to=`, where the record's URI and `lane` say.
+    pub target: Option<(u16, u16)>,
+    #[serde(default)]
+    pub lane: EcoString,
+    /// URI parameter → field; parameters that are not named are fields themselves.
+    #[serde(default)]
+    pub key: FxHashMap<EcoString, EcoString>,
+    /// The field with the event's time; "" for the command's own, or none.
+    #[serde(default)]
+    pub time: EcoString,
+    #[serde(default)]
+    pub filter: bool,
+    /// Event seconds per real second; None: as fast as it goes.
+    #[serde(default)]
+    pub speed: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    Open,
+    Done,
+    /// Cannot be read any further.
+    Failed(String),
+}
+
+/// Where a value stands in a decoded record.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Slot(usize),
+    Extra(usize),
+}
+
+pub struct Source {
+    pub name: EcoString,
+    pub lane: EcoString,
+    pub target: Option<(PopulationId, u16)>,
+    pub filter: bool,
+    pub speed: Option<f64>,
+    pub counts: Counts,
+    pub state: State,
+    /// Decoded and routed here alone: nobody in Python needs to see the record before its turn.
+    pub direct: bool,
+    plan: Plan,
+    keys: Vec<(EcoString, Part)>,
+    time: Option<Part>,
+    queue: Arc<SourceQueue>,
+    reader: Option<JoinHandle<()>>,
+    /// Records that the program has handed over.
+    handed: u64,
+    batch: Batch,
+    next: usize,
+    row: Option<RowPlan>,
+}
+
+impl Source {
+    /// Takes the next record of this source, if there is one now: its index in the present batch.
+    #[inline]
+    pub fn take(&mut self) -> Option<usize> {
+        while self.next >= self.batch.records.len() {
+            if self.state != State::Open {
+                return None;
+            }
+            match self.queue.take() {
+                Taken::Batch(batch) => {
+                    if let (Shape::Row(header), None) = (&batch.shape, &self.row) {
+                        self.row = Some(RowPlan::new(&self.plan, header));
+                    }
+                    self.batch = batch;
+                    self.next = 0;
+                }
+                Taken::Empty => return None,
+                Taken::Finished(Ok(())) => self.state = State::Done,
+                Taken::Finished(Err(reason)) => self.state = State::Failed(reason),
+            }
+        }
+        self.next += 1;
+        self.counts.read += 1;
+        Some(self.next - 1)
+    }
+
+    /// Whether `take` would give a record, or learn that the source has ended.
+    pub fn has_news(&self) -> bool {
+        self.next < self.batch.records.len() || self.state == State::Open && !self.queue.is_empty()
+    }
+
+    #[inline(always)]
+    fn bytes(&self, index: usize) -> &[u8] {
+        let span = &self.batch.records[index];
+        &self.batch.bytes[span.start as usize..span.end as usize]
+    }
+
+    pub fn position(&self, index: usize) -> u64 {
+        self.batch.records[index].position
+    }
+
+    pub fn problem(&self, index: usize) -> Option<&str> {
+        self.batch.records[index].problem.as_deref()
+    }
+
+    /// A record's bytes, as its batch has them.
+    pub fn record_bytes(&self, index: usize) -> &[u8] {
+        self.bytes(index)
+    }
+
+    /// Position and text of a record, for the dead letters.
+    pub fn raw(&self, index: usize) -> (u64, Vec<u8>) {
+        let shown = match self.problem(index) {
+            Some(_) => self.bytes(index).to_vec(),
+            None => self.shown(self.bytes(index)),
+        };
+        (self.position(index), shown)
+    }
+
+    /// A record's bytes as a person reads them: a row as its fields.
+    pub fn shown(&self, bytes: &[u8]) -> Vec<u8> {
+        match &self.batch.shape {
+            Shape::Row(header) => {
+                let mut out = Vec::new();
+                crate::decode::write_json(&row_tree(header, bytes), &mut out);
+                out
+            }
+            Shape::Json => bytes.to_vec(),
+        }
+    }
+
+    /// Decodes a record of the present batch.
+    #[inline]
+    pub fn decode(&self, index: usize, record: &mut Record) -> Result<(), Invalid> {
+        self.decode_bytes(self.bytes(index), record)
+    }
+
+    /// Decodes a record's bytes, as its batch held them.
+    #[inline]
+    pub fn decode_bytes(&self, bytes: &[u8], record: &mut Record) -> Result<(), Invalid> {
+        match &self.row {
+            None => decode_json(&self.plan, bytes, record),
+            Some(row) => decode_row(&self.plan, row, bytes, record),
+        }
+    }
+
+    /// A whole record as a tree, for `to=`.
+    pub fn tree(&self, bytes: &[u8]) -> Result<Value, Invalid> {
+        match &self.batch.shape {
+            Shape::Json => crate::decode::parse_tree(bytes),
+            Shape::Row(header) => Ok(row_tree(header, bytes)),
+        }
+    }
+
+    /// Texts that the host validates may be numbers in disguise: rows have no types.
+    pub fn is_lax(&self) -> bool {
+        matches!(self.batch.shape, Shape::Row(_))
+    }
+
+    /// The event's time, when the source has one.
+    #[inline]
+    pub fn time(&self, record: &Record, zone: &jiff::tz::TimeZone) -> Result<Option<i64>, String> {
+        match self.time {
+            None => Ok(None),
+            Some(Part::Slot(at)) => time_of(&record.slots[at], zone),
+            Some(Part::Extra(at)) => time_of(&record.extra[at], zone),
+        }
+    }
+
+    /// The twin's parameters, joined by NUL, into `key`.
+    #[inline]
+    pub fn key(&self, record: &Record, key: &mut String) -> Result<(), String> {
+        key.clear();
+        for (number, (name, part)) in self.keys.iter().enumerate() {
+            let value = match *part {
+                Part::Slot(at) => &record.slots[at],
+                Part::Extra(at) => &record.extra[at],
+            };
+            if number > 0 {
+                key.push('\0');
+            }
+            let start = key.len();
+            match value {
+                Value::Text(text) => key.push_str(text),
+                Value::Int(x) => {
+                    use std::fmt::Write;
+                    _ = write!(key, "{x}");
+                }
+                Value::Null => return Err(format!("key field `{name}` is missing or null")),
+                _ => return Err(format!("key field `{name}` is neither text nor a whole number")),
+            }
+            if key.len() - start > crate::route::MAX_PARAMETER || key.len() == start || memchr::memchr(0, &key.as_bytes()[start..]).is_some() {
+                check_parameter(&key[start..]).map_err(|reason| format!("key field `{name}` {reason}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A key that names no twin yet: whether one may be made of it.
+    pub fn check_key(&self, key: &str) -> Result<(), String> {
+        key.split('\0').zip(&self.keys).try_for_each(|(part, (name, _))| {
+            check_parameter(part).map_err(|reason| format!("key field `{name}` {reason}"))
+        })
+    }
+
+    /// Takes JSON texts from the program itself, in the shard's thread; the caller bounds them.
+    pub fn hand(&mut self, texts: &[Vec<u8>]) {
+        let mut batch = Batch { bytes: Vec::new(), records: Vec::new(), shape: Shape::Json };
+        for text in texts {
+            let start = batch.bytes.len() as u32;
+            batch.bytes.extend_from_slice(text);
+            self.handed += 1;
+            batch.records.push(Span { start, end: batch.bytes.len() as u32, position: self.handed, problem: None });
+        }
+        self.queue.push(batch);
+    }
+
+    /// No more is taken than has been: the reader stops.
+    pub fn close(&mut self) {
+        self.queue.close();
+        if let Some(reader) = self.reader.take() {
+            // a reader blocked in a read of a pipe ends with the process; all others have seen the closed queue
+            if reader.is_finished() {
+                _ = reader.join();
+            }
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shard {
+    /// Opens a source and starts its reader. Errors: what is wrong with the file or the declaration, and how to mend it.
+    pub fn ingest(&mut self, decl: SourceDecl) -> Result<u16, String> {
+        let mut plan = Plan {
+            body: BodyType::Nothing,
+            wanted: u64::MAX,
+            extra: Vec::new(),
+            time_slot: None,
+            zone: self.zone.clone(),
+        };
+        let mut keys = Vec::new();
+        let mut time = None;
+        let mut direct = false;
+        let target = decl.target.map(|(population, command)| (PopulationId(population), command));
+        if let Some((population, command)) = target {
+            let class = &self.populations[population.0 as usize];
+            let lane = &class.decl.commands[command as usize];
+            plan.body = lane.body.clone();
+            for segment in &class.decl.pattern {
+                if let crate::declaration::Segment::Parameter(name) = segment {
+                    let field = decl.key.get(name).unwrap_or(name);
+                    keys.push((field.clone(), part(&mut plan, field)));
+                }
+            }
+            time = match (decl.time.is_empty(), lane.time_slot) {
+                (false, _) => Some(part(&mut plan, &decl.time)),
+                (true, slot) => slot.map(Part::Slot),
+            };
+            if let Some(Part::Slot(at)) = time {
+                plan.time_slot = Some(at);
+            }
+            direct = !decl.filter && !matches!(plan.body, BodyType::Tree { .. });
+            if direct && lane.handler.is_none() {
+                plan.wanted = wanted(class, command as usize, &keys, time);
+            }
+        }
+        let queue = Arc::new(SourceQueue::new(Arc::clone(&self.wake)));
+        let reader = match decl.file {
+            Some(file) => {
+                let intake = Arc::clone(&queue) as Arc<dyn crate::batch::Intake>;
+                Some(source::spawn(file, intake).map_err(|error| format!("{}: {error}", decl.name))?)
+            }
+            None => None,
+        };
+        self.sources.push(Source {
+            name: decl.name,
+            lane: decl.lane,
+            target,
+            filter: decl.filter,
+            speed: decl.speed,
+            counts: Counts::default(),
+            state: State::Open,
+            direct,
+            plan,
+            keys,
+            time,
+            queue,
+            reader,
+            handed: 0,
+            batch: Batch { bytes: Vec::new(), records: Vec::new(), shape: Shape::Json },
+            next: 0,
+            row: None,
+        });
+        Ok(self.sources.len() as u16 - 1)
+    }
+}
+
+/// Finds a field in the body, or has the decoder keep it beside the body.
+fn part(plan: &mut Plan, field: &EcoString) -> Part {
+    if let BodyType::Record { fields } = &plan.body
+        && let Some(at) = fields.iter().position(|known| known.name == *field)
+    {
+        return Part::Slot(at);
+    }
+    let at = plan.extra.iter().position(|known| known == field).unwrap_or_else(|| {
+        plan.extra.push(field.clone());
+        plan.extra.len() - 1
+    });
+    Part::Extra(at)
+}
+
+/// The slots that folds, routing and the clock read.
+fn wanted(class: &crate::shard::Class, command: usize, keys: &[(EcoString, Part)], time: Option<Part>) -> u64 {
+    let mut wanted = 0u64;
+    for fold in &class.decl.folds {
+        if let crate::declaration::Input::Command { command: of, slots } = &fold.input
+            && *of == command
+        {
+            wanted |= slots.iter().fold(0, |bits, slot| bits | 1 << (slot % 64));
+        }
+    }
+    for part in keys.iter().map(|(_, part)| *part).chain(time) {
+        if let Part::Slot(at) = part {
+            wanted |= 1 << (at % 64);
+        }
+    }
+    wanted
+}
+
+/// The time that a value stands for: µs since 1970 UTC.
+pub fn time_of(value: &Value, zone: &jiff::tz::TimeZone) -> Result<Option<i64>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Time(time) => Ok(Some(*time)),
+        Value::Int(x) => crate::time::from_int(*x).map(Some),
+        Value::Float(x) => crate::time::from_number(*x).map(Some),
+        Value::Text(text) => crate::time::parse_text(text, zone).map(Some),
+        _ => Err("the time field is neither a text nor a number".to_owned()),
+    }
+}
+
+fn row_tree(header: &[Box<str>], bytes: &[u8]) -> Value {
+    let mut rest = bytes;
+    let mut members = Vec::with_capacity(header.len());
+    for name in header {
+        let Some((length, tail)) = rest.split_first_chunk::<4>() else { break };
+        let (text, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
+        rest = tail;
+        if !text.is_empty() {
+            members.push((EcoString::from(&**name), Value::Text(String::from_utf8_lossy(text).as_ref().into())));
+        }
+    }
+    Value::Map(members.into())
+}

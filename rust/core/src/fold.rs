@@ -1,0 +1,405 @@
+//! Folds: lanes that the core writes by itself. A population's folds are compiled once into flat programs: one for each
+//! command, column and map that something folds; each operation is followed by those that fold its own lane, so that
+//! a write steps everything behind it before the next line of a handler runs.
+
+use ecow::EcoString;
+
+use crate::declaration::{ColumnType, FoldKind, Input, Limit, PopulationDecl};
+use crate::population::Population;
+use crate::population::column::{Column, Misfit, fit, point};
+use crate::timers::{TimerNumber, TimerOp};
+use crate::undo::Log;
+use crate::value::Value;
+
+/// What an operation reads.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Slot(u16),
+    Column(u16),
+    Pair(u16, u16),
+    /// The event itself.
+    Event,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Latest,
+    Count,
+    SumInt,
+    /// `low`: the rounding that the sum has lost so far (Neumaier 1974).
+    SumFloat { low: u16 },
+    Mean { high: u16, low: u16, count: u16 },
+    Smallest,
+    Largest,
+    Ewma { alpha: f64 },
+    /// `at`: the time of the last step.
+    EwmaByTime { half_life: i64, at: u16 },
+    Threshold { limit: Limit, clear: Option<f64>, below: bool, hold: Option<Hold> },
+}
+
+/// A condition must last: `pending` is true while its timer runs.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    length: i64,
+    pending: u16,
+    timer: TimerNumber,
+}
+
+#[derive(Clone, Debug)]
+pub struct Op {
+    from: From,
+    out: u16,
+    step: Step,
+    /// How many operations behind this one fold its lane, directly or through others.
+    behind: u16,
+}
+
+/// A flat list of operations.
+pub type Program = Box<[Op]>;
+
+/// All programs of one population.
+pub struct Programs {
+    pub commands: Vec<Program>,
+    pub columns: Vec<Program>,
+    pub maps: Vec<Program>,
+    /// Types of the hidden columns, numbered after the declared ones.
+    pub hidden: Vec<ColumnType>,
+    /// What the timers of holds do: (timer, its lane, its `pending` column).
+    pub holds: Vec<(TimerNumber, u16, u16)>,
+}
+
+/// A fold that cannot step: the turn fails.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoldError {
+    pub lane: EcoString,
+    pub misfit: Misfit,
+}
+
+impl std::fmt::Display for FoldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` {}", self.lane, self.misfit)
+    }
+}
+
+impl Programs {
+    /// Errors: a cycle of folds, with the lane's name.
+    pub fn compile(decl: &PopulationDecl) -> Result<Self, String> {
+        let mut hidden = Vec::new();
+        let mut holds = Vec::new();
+        let steps: Vec<Step> = decl.folds.iter().map(|fold| step(decl, fold.out, &fold.kind, &mut hidden, &mut holds)).collect();
+        let program = |starts: &dyn Fn(&Input, &FoldKind) -> bool| -> Result<Box<[Op]>, String> {
+            let mut ops = Vec::new();
+            for (number, fold) in decl.folds.iter().enumerate() {
+                if starts(&fold.input, &fold.kind) {
+                    flatten(decl, &steps, number, &mut ops, 0)?;
+                }
+            }
+            Ok(ops.into())
+        };
+        let commands = (0..decl.commands.len())
+            .map(|i| program(&|input, _| matches!(input, Input::Command { command, .. } if *command == i)))
+            .collect::<Result<_, _>>()?;
+        let columns = (0..decl.columns.len())
+            .map(|i| program(&|input, kind| reads(input, kind, i)))
+            .collect::<Result<_, _>>()?;
+        let maps = (0..decl.maps.len())
+            .map(|i| program(&|input, _| matches!(input, Input::Map(map) if *map == i)))
+            .collect::<Result<_, _>>()?;
+        Ok(Programs { commands, columns, maps, hidden, holds })
+    }
+}
+
+fn reads(input: &Input, kind: &FoldKind, column: usize) -> bool {
+    let limit = match kind {
+        FoldKind::Above(threshold) | FoldKind::Below(threshold) => {
+            matches!(threshold.limit, Limit::Column(limit) if limit == column)
+        }
+        _ => false,
+    };
+    limit || matches!(input, Input::Column(source) if *source == column)
+}
+
+fn step(
+    decl: &PopulationDecl,
+    out: usize,
+    kind: &FoldKind,
+    hidden: &mut Vec<ColumnType>,
+    holds: &mut Vec<(TimerNumber, u16, u16)>,
+) -> Step {
+    let mut hide = |kind| {
+        hidden.push(kind);
+        (decl.columns.len() + hidden.len() - 1) as u16
+    };
+    let whole = decl.columns[out].kind == ColumnType::Int64;
+    match kind {
+        FoldKind::Latest => Step::Latest,
+        FoldKind::Count => Step::Count,
+        FoldKind::Sum if whole => Step::SumInt,
+        FoldKind::Sum => Step::SumFloat { low: hide(ColumnType::Float64) },
+        FoldKind::Mean => {
+            Step::Mean { high: hide(ColumnType::Float64), low: hide(ColumnType::Float64), count: hide(ColumnType::Int64) }
+        }
+        FoldKind::Min => Step::Smallest,
+        FoldKind::Max => Step::Largest,
+        FoldKind::Ewma { half_life: Some(half_life), .. } => {
+            Step::EwmaByTime { half_life: *half_life, at: hide(ColumnType::Int64) }
+        }
+        FoldKind::Ewma { alpha, .. } => Step::Ewma { alpha: alpha.unwrap_or(1.0) },
+        FoldKind::Above(threshold) | FoldKind::Below(threshold) => {
+            let hold = (threshold.hold > 0).then(|| {
+                let pending = hide(ColumnType::Bool);
+                let timer = TimerNumber((decl.timers.len() + holds.len()) as u16);
+                holds.push((timer, out as u16, pending));
+                Hold { length: threshold.hold, pending, timer }
+            });
+            let below = matches!(kind, FoldKind::Below(_));
+            Step::Threshold { limit: threshold.limit.clone(), clear: threshold.clear, below, hold }
+        }
+    }
+}
+
+fn flatten(decl: &PopulationDecl, steps: &[Step], number: usize, ops: &mut Vec<Op>, depth: usize) -> Result<(), String> {
+    let fold = &decl.folds[number];
+    if depth > decl.folds.len() {
+        return Err(format!("{}.{} folds itself through other lanes", decl.name, decl.columns[fold.out].name));
+    }
+    let from = match &fold.input {
+        Input::Command { slots, .. } => match slots.as_slice() {
+            [] => From::Event,
+            [slot] => From::Slot(*slot as u16),
+            [first, second, ..] => From::Pair(*first as u16, *second as u16),
+        },
+        Input::Column(_) if matches!(fold.kind, FoldKind::Count) => From::Event,
+        Input::Column(column) => From::Column(*column as u16),
+        Input::Map(_) => From::Event,
+        Input::Members => return Ok(()),
+    };
+    let at = ops.len();
+    ops.push(Op { from, out: fold.out as u16, step: steps[number].clone(), behind: 0 });
+    for (next, other) in decl.folds.iter().enumerate() {
+        if reads(&other.input, &other.kind, fold.out) {
+            flatten(decl, steps, next, ops, depth + 1)?;
+        }
+    }
+    ops[at].behind = (ops.len() - at - 1) as u16;
+    Ok(())
+}
+
+/// Runs a program for one event of the twin at `row`. `slots` are the body's (empty for a lane's program).
+///
+/// Errors: a result that its lane cannot hold; what has been written until then is in the log.
+pub fn run(
+    program: &[Op],
+    population: &mut Population,
+    row: u32,
+    slots: &[Value],
+    now: i64,
+    log: &mut Log,
+) -> Result<(), FoldError> {
+    let mut at = 0;
+    while at < program.len() {
+        let op = &program[at];
+        at += 1;
+        match one(op, population, row, slots, now, log) {
+            Ok(true) => {}
+            Ok(false) => at += op.behind as usize,
+            Err(misfit) => return Err(FoldError { lane: population.lane(op.out as usize).into(), misfit }),
+        }
+    }
+    Ok(())
+}
+
+/// One step; false: it wrote nothing, so what is behind it does not step.
+#[inline(always)]
+fn one(op: &Op, population: &mut Population, row: u32, slots: &[Value], now: i64, log: &mut Log) -> Result<bool, Misfit> {
+    let out = op.out;
+    if let Step::Count = op.step {
+        let given = match op.from {
+            From::Slot(slot) => !slots[slot as usize].is_null(),
+            _ => true,
+        };
+        if given {
+            let next = int(population, out, row).unwrap_or(0).checked_add(1).ok_or(Misfit::Overflow)?;
+            population.put_int(row, out, next, log);
+        }
+        return Ok(given);
+    }
+    if let Step::Latest = op.step {
+        return latest(op, population, row, slots, log);
+    }
+    let x = match op.from {
+        From::Slot(slot) => match &slots[slot as usize] {
+            Value::Null => return Ok(false),
+            Value::Int(x) if matches!(population.columns[out as usize], Column::Int(_)) => {
+                return whole(op, population, row, *x, log);
+            }
+            value => value.as_f64().ok_or(Misfit::Type(ColumnType::Float64))?,
+        },
+        From::Column(column) => {
+            if let (Column::Int(source), Column::Int(_)) =
+                (&population.columns[column as usize], &population.columns[out as usize])
+            {
+                return match source.get(row) {
+                    Some(x) => whole(op, population, row, x, log),
+                    None => Ok(false),
+                };
+            }
+            match population.columns[column as usize].number(row) {
+                Some(x) => x,
+                None => return Ok(false),
+            }
+        }
+        From::Pair(..) | From::Event => return Ok(false),
+    };
+    match &op.step {
+        Step::SumFloat { low } => {
+            add(population, out, *low, row, x, log)?;
+        }
+        Step::Mean { high, low, count } => {
+            let sum = add(population, *high, *low, row, x, log)?;
+            let n = int(population, *count, row).unwrap_or(0) + 1;
+            population.put_int(row, *count, n, log);
+            population.put_float(row, out, finite(sum / n as f64)?, log);
+        }
+        Step::Smallest => {
+            let least = float(population, out, row).map_or(x, |old| old.min(x));
+            population.put_float(row, out, finite(least)?, log);
+        }
+        Step::Largest => {
+            let most = float(population, out, row).map_or(x, |old| old.max(x));
+            population.put_float(row, out, finite(most)?, log);
+        }
+        Step::Ewma { alpha } => {
+            let next = float(population, out, row).map_or(x, |old| old + alpha * (x - old));
+            population.put_float(row, out, finite(next)?, log);
+        }
+        Step::EwmaByTime { half_life, at } => {
+            let next = match (float(population, out, row), int(population, *at, row)) {
+                (Some(old), Some(then)) => {
+                    let keep = (-((now - then).max(0) as f64) / *half_life as f64).exp2();
+                    x + (old - x) * keep
+                }
+                _ => x,
+            };
+            population.put_float(row, out, finite(next)?, log);
+            population.put_int(row, *at, now, log);
+        }
+        Step::Threshold { limit, clear, below, hold } => {
+            let limit = match limit {
+                Limit::Constant(limit) => *limit,
+                Limit::Column(column) => match population.columns[*column].number(row) {
+                    Some(limit) => limit,
+                    None => return Ok(false),
+                },
+            };
+            let clear = clear.unwrap_or(limit);
+            let (beyond, back) = if *below { (x < limit, x >= clear) } else { (x > limit, x <= clear) };
+            let now_true = flag(population, out, row);
+            let next = if beyond { true } else { now_true && !back };
+            match hold {
+                Some(hold) if !now_true => {
+                    held(population, row, *hold, beyond, now, log);
+                    population.put_bool(row, out, false, log);
+                }
+                _ => population.put_bool(row, out, next, log),
+            }
+        }
+        Step::Latest | Step::Count | Step::SumInt => unreachable!("handled above"),
+    }
+    Ok(true)
+}
+
+fn latest(op: &Op, population: &mut Population, row: u32, slots: &[Value], log: &mut Log) -> Result<bool, Misfit> {
+    let value = match op.from {
+        From::Slot(slot) => match (&slots[slot as usize], &population.columns[op.out as usize]) {
+            (Value::Null, _) => return Ok(false),
+            (Value::Float(x), Column::Float(_)) => {
+                population.put_float(row, op.out, finite(*x)?, log);
+                return Ok(true);
+            }
+            (value, _) => value.clone(),
+        },
+        From::Column(column) => population.columns[column as usize].get(row),
+        From::Pair(lat, lon) => match (slots[lat as usize].as_f64(), slots[lon as usize].as_f64()) {
+            (Some(lat), Some(lon)) => point(lat, lon)?,
+            _ => return Ok(false),
+        },
+        From::Event => return Ok(false),
+    };
+    if value.is_null() {
+        return Ok(false);
+    }
+    let value = fit(population.columns[op.out as usize].kind(), value)?;
+    population.put(row, op.out, value, log);
+    Ok(true)
+}
+
+/// A step of whole numbers, which stay whole.
+fn whole(op: &Op, population: &mut Population, row: u32, x: i64, log: &mut Log) -> Result<bool, Misfit> {
+    let old = int(population, op.out, row);
+    let next = match op.step {
+        Step::SumInt => old.unwrap_or(0).checked_add(x).ok_or(Misfit::Overflow)?,
+        Step::Smallest => old.map_or(x, |old| old.min(x)),
+        Step::Largest => old.map_or(x, |old| old.max(x)),
+        _ => unreachable!("only sums and extremes have whole results"),
+    };
+    population.put_int(row, op.out, next, log);
+    Ok(true)
+}
+
+/// Adds to a compensated sum: `high` is the sum correctly rounded, `low` what the rounding has lost.
+fn add(population: &mut Population, high: u16, low: u16, row: u32, x: f64, log: &mut Log) -> Result<f64, Misfit> {
+    let (sum, lost) = two_sum(float(population, high, row).unwrap_or(0.0), x);
+    let (sum, lost) = two_sum(sum, float(population, low, row).unwrap_or(0.0) + lost);
+    finite(sum)?;
+    population.put_float(row, high, sum, log);
+    population.put_float(row, low, lost, log);
+    Ok(sum)
+}
+
+/// a + b and what its rounding lost, exactly (Knuth, TAOCP 2, 4.2.2, theorem B).
+pub fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let shadow = sum - a;
+    (sum, (a - (sum - shadow)) + (b - shadow))
+}
+
+/// Starts or stops the timer of a condition that must last.
+fn held(population: &mut Population, row: u32, hold: Hold, beyond: bool, now: i64, log: &mut Log) {
+    let pending = flag(population, hold.pending, row);
+    if beyond && !pending {
+        population.put_bool(row, hold.pending, true, log);
+        log.timers.push(TimerOp::Set { timer: hold.timer, due: now.saturating_add(hold.length), every: None });
+    } else if !beyond && pending {
+        population.put_bool(row, hold.pending, false, log);
+        log.timers.push(TimerOp::Cancel { timer: hold.timer });
+    }
+}
+
+fn finite(x: f64) -> Result<f64, Misfit> {
+    if x.is_finite() { Ok(x) } else { Err(Misfit::NotFinite) }
+}
+
+#[inline(always)]
+fn float(population: &Population, column: u16, row: u32) -> Option<f64> {
+    match &population.columns[column as usize] {
+        Column::Float(cells) => cells.get(row),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn int(population: &Population, column: u16, row: u32) -> Option<i64> {
+    match &population.columns[column as usize] {
+        Column::Int(cells) => cells.get(row),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn flag(population: &Population, column: u16, row: u32) -> bool {
+    match &population.columns[column as usize] {
+        Column::Bool(cells) => cells.get(row).unwrap_or(false),
+        _ => false,
+    }
+}

@@ -1,0 +1,221 @@
+//! Map lanes: a child table of a population, (twin, key) → value, with an insertion number per entry. A twin without
+//! entries costs nothing.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use hashbrown::HashTable;
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHasher};
+
+use crate::declaration::MapDecl;
+use crate::population::chunk::Chunked;
+use crate::population::column::Column;
+use crate::value::Value;
+
+const NONE: u32 = u32::MAX;
+
+/// Where an entry stands: whose it is, and its neighbours in the order of insertion.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    row: u32,
+    before: u32,
+    after: u32,
+    /// The insertion number, counted over the whole table; never reused.
+    number: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    first: u32,
+    last: u32,
+    length: u32,
+}
+
+pub struct MapTable {
+    keys: Column,
+    values: Column,
+    places: Chunked<Place>,
+    index: HashTable<u32>,
+    ends: FxHashMap<u32, Ends>,
+    free: Vec<u32>,
+    used: u32,
+    next_number: u64,
+    pub limit: usize,
+}
+
+impl MapTable {
+    pub fn new(decl: &MapDecl) -> Self {
+        MapTable {
+            keys: Column::new(decl.key),
+            values: Column::new(decl.value),
+            places: Chunked::default(),
+            index: HashTable::new(),
+            ends: FxHashMap::default(),
+            free: Vec::new(),
+            used: 0,
+            next_number: 0,
+            limit: decl.limit,
+        }
+    }
+
+    pub fn key_type(&self) -> crate::declaration::ColumnType {
+        self.keys.kind()
+    }
+
+    pub fn value_type(&self) -> crate::declaration::ColumnType {
+        self.values.kind()
+    }
+
+    pub fn len(&self, row: u32) -> usize {
+        self.ends.get(&row).map_or(0, |ends| ends.length as usize)
+    }
+
+    #[inline]
+    pub fn find(&self, row: u32, key: &Value) -> Option<u32> {
+        self.index.find(hash(row, key), |&slot| self.places.raw(slot).row == row && self.key_is(slot, key)).copied()
+    }
+
+    fn key_is(&self, slot: u32, key: &Value) -> bool {
+        match (&self.keys, key) {
+            (Column::Text(cells), Value::Text(text)) => cells.get(slot) == Some(text.as_bytes()),
+            (Column::Int(cells), Value::Int(x)) => cells.get(slot) == Some(*x),
+            (keys, key) => keys.get(slot) == *key,
+        }
+    }
+
+    pub fn key(&self, slot: u32) -> Value {
+        self.keys.get(slot)
+    }
+
+    pub fn value(&self, slot: u32) -> Value {
+        self.values.get(slot)
+    }
+
+    pub fn replace(&mut self, slot: u32, new: Value) -> Value {
+        self.values.replace(slot, new)
+    }
+
+    /// A new entry at the end of the twin's; the caller has looked that there is none.
+    pub fn insert(&mut self, row: u32, key: Value, value: Value) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.used += 1;
+            self.used - 1
+        });
+        self.keys.reach(slot);
+        self.values.reach(slot);
+        self.places.reach(slot);
+        self.keys.replace(slot, key);
+        self.values.replace(slot, value);
+        let before = self.ends.get(&row).map_or(NONE, |ends| ends.last);
+        *self.places.raw_mut(slot) = Place { row, before, after: NONE, number: self.next_number };
+        self.next_number += 1;
+        self.link(slot);
+        slot
+    }
+
+    /// Puts an entry back between the neighbours it had; they are as they were when it was taken out.
+    pub fn link(&mut self, slot: u32) {
+        let Place { row, before, after, .. } = self.places.raw(slot);
+        let ends = self.ends.entry(row).or_insert(Ends { first: NONE, last: NONE, length: 0 });
+        ends.length += 1;
+        match before {
+            NONE => ends.first = slot,
+            _ => self.places.raw_mut(before).after = slot,
+        }
+        match after {
+            NONE => ends.last = slot,
+            _ => self.places.raw_mut(after).before = slot,
+        }
+        let key = self.keys.get(slot);
+        let (keys, places) = (&self.keys, &self.places);
+        self.index.insert_unique(hash(row, &key), slot, |&other| hash(places.raw(other).row, &keys.get(other)));
+    }
+
+    /// Takes an entry out of the twin's; its cells stay until `release`.
+    pub fn unlink(&mut self, slot: u32) {
+        let Place { row, before, after, .. } = self.places.raw(slot);
+        let ends = self.ends.get_mut(&row).expect("a linked entry's twin has ends");
+        ends.length -= 1;
+        match before {
+            NONE => ends.first = after,
+            _ => self.places.raw_mut(before).after = after,
+        }
+        match after {
+            NONE => ends.last = before,
+            _ => self.places.raw_mut(after).before = before,
+        }
+        if ends.length == 0 {
+            self.ends.remove(&row);
+        }
+        let key = self.keys.get(slot);
+        if let Ok(entry) = self.index.find_entry(hash(row, &key), |&other| other == slot) {
+            entry.remove();
+        }
+    }
+
+    /// The slot of an entry that is out for good.
+    pub fn release(&mut self, slot: u32) {
+        self.keys.replace(slot, Value::Null);
+        self.values.replace(slot, Value::Null);
+        self.free.push(slot);
+    }
+
+    /// Takes back the slot of an entry whose insertion was undone, as if it had never been used.
+    pub fn forget(&mut self, slot: u32) {
+        let number = self.places.raw(slot).number;
+        if number + 1 == self.next_number {
+            self.next_number = number;
+        }
+        self.release(slot);
+    }
+
+    /// The twin's slots in the order of insertion.
+    pub fn slots(&self, row: u32) -> Slots<'_> {
+        Slots { table: self, next: self.ends.get(&row).map_or(NONE, |ends| ends.first) }
+    }
+
+    pub fn number(&self, slot: u32) -> u64 {
+        self.places.raw(slot).number
+    }
+}
+
+pub struct Slots<'a> {
+    table: &'a MapTable,
+    next: u32,
+}
+
+impl Iterator for Slots<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let slot = self.next;
+        if slot == NONE {
+            return None;
+        }
+        self.next = self.table.places.raw(slot).after;
+        Some(slot)
+    }
+}
+
+fn hash(row: u32, key: &Value) -> u64 {
+    let mut hasher: FxHasher = FxBuildHasher.build_hasher();
+    row.hash(&mut hasher);
+    hash_value(key, &mut hasher);
+    hasher.finish()
+}
+
+fn hash_value(value: &Value, hasher: &mut FxHasher) {
+    match value {
+        Value::Null => 0u8.hash(hasher),
+        Value::Bool(x) => x.hash(hasher),
+        Value::Int(x) | Value::Time(x) => x.hash(hasher),
+        Value::Float(x) => (x + 0.0).to_bits().hash(hasher),
+        Value::Point(lat, lon) => ((lat + 0.0).to_bits(), (lon + 0.0).to_bits()).hash(hasher),
+        Value::Text(text) => text.as_bytes().hash(hasher),
+        Value::Bytes(bytes) => bytes.hash(hasher),
+        Value::List(items) => items.iter().for_each(|item| hash_value(item, hasher)),
+        Value::Map(members) => members.iter().for_each(|(name, item)| {
+            name.as_bytes().hash(hasher);
+            hash_value(item, hasher);
+        }),
+    }
+}

@@ -1,0 +1,295 @@
+//! Chunks of 4,096 rows behind a reference count: a snapshot clones the pointers, the first write after it copies.
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+/// Rows of one chunk.
+pub const CHUNK: usize = 4096;
+const WORDS: usize = CHUNK / 64;
+
+/// A pointer that snapshots share. Only its owner writes, through `write`.
+#[derive(Debug)]
+pub struct Shared<T>(Arc<T>);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Shared(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    pub fn new(inner: T) -> Self {
+        Shared(Arc::new(inner))
+    }
+
+    #[inline(always)]
+    pub fn read(&self) -> &T {
+        &self.0
+    }
+
+    /// The inside, for writing; copied first where a snapshot holds it too.
+    #[inline(always)]
+    pub fn write(&mut self) -> &mut T {
+        if Arc::strong_count(&self.0) != 1 {
+            self.0 = Arc::new(T::clone(&self.0));
+        }
+        // The snapshot's last reads happen before this write, although another thread dropped it.
+        fence(Ordering::Acquire);
+        // SAFETY: the count is 1, no Weak is ever made, and `&mut self` keeps others from cloning it meanwhile.
+        // `Arc::get_mut` says the same with an atomic exchange on each call, which costs more than the write.
+        unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
+    }
+}
+
+/// One bit a row.
+#[derive(Clone, Debug)]
+pub struct Bits([u64; WORDS]);
+
+impl Bits {
+    pub const fn new() -> Self {
+        Bits([0; WORDS])
+    }
+
+    #[inline(always)]
+    pub fn get(&self, at: usize) -> bool {
+        self.0[at / 64] >> (at % 64) & 1 == 1
+    }
+
+    #[inline(always)]
+    pub fn set(&mut self, at: usize, bit: bool) {
+        let word = &mut self.0[at / 64];
+        *word = *word & !(1 << (at % 64)) | (bit as u64) << (at % 64);
+    }
+
+    pub fn words(&self) -> &[u64; WORDS] {
+        &self.0
+    }
+}
+
+impl Default for Bits {
+    fn default() -> Self {
+        Bits::new()
+    }
+}
+
+/// A chunk of fixed-width cells: Arrow's validity bits and values.
+#[derive(Clone, Debug)]
+pub struct Cells<T> {
+    pub valid: Bits,
+    pub values: [T; CHUNK],
+}
+
+/// Fixed-width cells without an end; rows never move.
+#[derive(Clone, Debug)]
+pub struct Chunked<T> {
+    chunks: Vec<Shared<Cells<T>>>,
+}
+
+impl<T> Default for Chunked<T> {
+    fn default() -> Self {
+        Chunked { chunks: Vec::new() }
+    }
+}
+
+impl<T: Copy + Default> Chunked<T> {
+    /// Makes room for `row`.
+    pub fn reach(&mut self, row: u32) {
+        while self.chunks.len() * CHUNK <= row as usize {
+            self.chunks.push(Shared::new(Cells { valid: Bits::new(), values: [T::default(); CHUNK] }));
+        }
+    }
+
+    #[inline(always)]
+    pub fn get(&self, row: u32) -> Option<T> {
+        let chunk = self.chunks[row as usize / CHUNK].read();
+        let at = row as usize % CHUNK;
+        chunk.valid.get(at).then(|| chunk.values[at])
+    }
+
+    /// The value whatever its validity: for columns that have none.
+    #[inline(always)]
+    pub fn raw(&self, row: u32) -> T {
+        self.chunks[row as usize / CHUNK].read().values[row as usize % CHUNK]
+    }
+
+    #[inline(always)]
+    pub fn raw_mut(&mut self, row: u32) -> &mut T {
+        &mut self.chunks[row as usize / CHUNK].write().values[row as usize % CHUNK]
+    }
+
+    /// Writes the cell and gives back what it held.
+    #[inline(always)]
+    pub fn replace(&mut self, row: u32, new: Option<T>) -> Option<T> {
+        let chunk = self.chunks[row as usize / CHUNK].write();
+        let at = row as usize % CHUNK;
+        let old = chunk.valid.get(at).then(|| chunk.values[at]);
+        match new {
+            Some(value) => {
+                chunk.values[at] = value;
+                if old.is_none() {
+                    chunk.valid.set(at, true);
+                }
+            }
+            None => chunk.valid.set(at, false),
+        }
+        old
+    }
+
+    pub fn chunks(&self) -> &[Shared<Cells<T>>] {
+        &self.chunks
+    }
+}
+
+/// Arrow's string view: four bytes of length, then up to 12 bytes of text, or a prefix and an offset into the heap.
+type View = u128;
+const INLINE: usize = 12;
+
+/// A chunk of texts or byte strings: views, and one heap for those of over 12 bytes.
+#[derive(Clone, Debug)]
+pub struct Views {
+    pub valid: Bits,
+    views: [View; CHUNK],
+    heap: Vec<u8>,
+    /// Heap bytes that no view names any more.
+    garbage: usize,
+}
+
+impl Views {
+    fn new() -> Self {
+        Views { valid: Bits::new(), views: [0; CHUNK], heap: Vec::new(), garbage: 0 }
+    }
+
+    #[inline(always)]
+    fn bytes(&self, at: usize) -> &[u8] {
+        let view = &self.views[at];
+        let length = *view as u32 as usize;
+        if length <= INLINE {
+            // SAFETY: a u128 is 16 bytes; on the little-endian machines we build for, bytes 4..16 follow the length.
+            unsafe { std::slice::from_raw_parts((view as *const View).cast::<u8>().add(4), length) }
+        } else {
+            let offset = (*view >> 96) as usize;
+            &self.heap[offset..offset + length]
+        }
+    }
+
+    fn put(&mut self, at: usize, text: &[u8]) {
+        self.drop_heap(at);
+        self.views[at] = self.store(text);
+    }
+
+    fn store(&mut self, text: &[u8]) -> View {
+        let mut raw = [0u8; 16];
+        raw[..4].copy_from_slice(&(text.len() as u32).to_le_bytes());
+        if text.len() <= INLINE {
+            raw[4..4 + text.len()].copy_from_slice(text);
+        } else {
+            raw[4..8].copy_from_slice(&text[..4]);
+            raw[12..].copy_from_slice(&(self.heap.len() as u32).to_le_bytes());
+            self.heap.extend_from_slice(text);
+        }
+        u128::from_le_bytes(raw)
+    }
+
+    fn drop_heap(&mut self, at: usize) {
+        let length = self.views[at] as u32 as usize;
+        self.views[at] = 0;
+        if length > INLINE {
+            self.garbage += length;
+            if self.garbage > 4096 && self.garbage * 2 > self.heap.len() {
+                self.compact();
+            }
+        }
+    }
+
+    fn compact(&mut self) {
+        let old = std::mem::take(&mut self.heap);
+        self.garbage = 0;
+        for at in 0..CHUNK {
+            let length = self.views[at] as u32 as usize;
+            if length > INLINE {
+                let offset = (self.views[at] >> 96) as usize;
+                let view = self.store(&old[offset..offset + length]);
+                self.views[at] = view;
+            }
+        }
+    }
+}
+
+const _: () = assert!(cfg!(target_endian = "little"), "string views are read as little-endian words");
+
+/// Texts or byte strings without an end; rows never move.
+#[derive(Clone, Debug, Default)]
+pub struct ChunkedViews {
+    chunks: Vec<Shared<Views>>,
+}
+
+impl ChunkedViews {
+    pub fn reach(&mut self, row: u32) {
+        while self.chunks.len() * CHUNK <= row as usize {
+            self.chunks.push(Shared::new(Views::new()));
+        }
+    }
+
+    #[inline(always)]
+    pub fn get(&self, row: u32) -> Option<&[u8]> {
+        let chunk = self.chunks[row as usize / CHUNK].read();
+        let at = row as usize % CHUNK;
+        chunk.valid.get(at).then(|| chunk.bytes(at))
+    }
+
+    #[inline]
+    pub fn set(&mut self, row: u32, new: Option<&[u8]>) {
+        let chunk = self.chunks[row as usize / CHUNK].write();
+        let at = row as usize % CHUNK;
+        match new {
+            Some(text) => {
+                chunk.put(at, text);
+                chunk.valid.set(at, true);
+            }
+            None => {
+                chunk.drop_heap(at);
+                chunk.valid.set(at, false);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_keeps_what_it_saw() {
+        let mut cells = Chunked::<i64>::default();
+        cells.reach(5000);
+        cells.replace(7, Some(1));
+        let snapshot = cells.clone();
+        assert_eq!(cells.replace(7, Some(2)), Some(1));
+        cells.replace(8, Some(3));
+        assert_eq!((snapshot.get(7), snapshot.get(8)), (Some(1), None));
+        assert_eq!((cells.get(7), cells.get(8)), (Some(2), Some(3)));
+        // the chunk that nobody wrote is still the same memory
+        assert!(std::ptr::eq(snapshot.chunks()[1].read(), cells.chunks()[1].read()));
+        assert!(!std::ptr::eq(snapshot.chunks()[0].read(), cells.chunks()[0].read()));
+    }
+
+    #[test]
+    fn views_hold_short_and_long_texts_and_give_heap_back() {
+        let mut texts = ChunkedViews::default();
+        texts.reach(0);
+        for length in [0, 1, 12, 13, 500] {
+            let text = vec![b'x'; length];
+            texts.set(3, Some(&text));
+            assert_eq!(texts.get(3), Some(text.as_slice()));
+        }
+        for round in 0..1000u32 {
+            let text = format!("{round:0>100}");
+            texts.set(4, Some(text.as_bytes()));
+            assert_eq!(texts.get(4), Some(text.as_bytes()));
+        }
+        assert_eq!(texts.get(3).map(<[u8]>::len), Some(500));
+        assert!(texts.chunks[0].read().heap.len() < 10_000, "garbage is compacted");
+        texts.set(3, None);
+        assert_eq!(texts.get(3), None);
+    }
+}

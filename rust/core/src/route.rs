@@ -1,0 +1,191 @@
+//! Node URIs: patterns to populations, parameters to text and back (RFC 3986).
+
+use ecow::EcoString;
+
+use crate::declaration::Segment;
+use crate::population::PopulationId;
+
+/// A URI parameter's length, at most, in bytes.
+pub const MAX_PARAMETER: usize = 1024;
+
+/// Which patterns there are. A literal segment goes before a parameter.
+pub struct Router {
+    patterns: Vec<Vec<Segment>>,
+}
+
+impl Router {
+    pub fn new(patterns: Vec<Vec<Segment>>) -> Self {
+        Router { patterns }
+    }
+
+    /// The population that a URI belongs to, and its parameters, decoded, joined by NUL.
+    ///
+    /// Errors: no pattern matches, or a parameter is refused; says which and why.
+    pub fn route(&self, uri: &str) -> Result<(PopulationId, EcoString), String> {
+        let Some(path) = uri.strip_prefix('/') else {
+            return Err(format!("`{}` is no node URI of this app: it does not begin with `/`", shown(uri)));
+        };
+        let parts: Vec<&str> = if path.is_empty() { Vec::new() } else { path.split('/').collect() };
+        let mut best: Option<usize> = None;
+        for (number, pattern) in self.patterns.iter().enumerate() {
+            if matches(pattern, &parts) && best.is_none_or(|other| before(pattern, &self.patterns[other])) {
+                best = Some(number);
+            }
+        }
+        let Some(number) = best else { return Err(format!("no twin class has a pattern for `{}`", shown(uri))) };
+        let mut key = EcoString::new();
+        let mut first = true;
+        for (segment, part) in self.patterns[number].iter().zip(&parts) {
+            if let Segment::Parameter(name) = segment {
+                let value = decode(part).map_err(|reason| format!("parameter `{name}` of `{}` {reason}", shown(uri)))?;
+                check_parameter(&value).map_err(|reason| format!("parameter `{name}` of `{}` {reason}", shown(uri)))?;
+                if !first {
+                    key.push('\0');
+                }
+                first = false;
+                key.push_str(&value);
+            }
+        }
+        Ok((PopulationId(number as u16), key))
+    }
+
+    /// The URI of a population's twin with these parameters (joined by NUL).
+    pub fn uri(&self, population: PopulationId, key: &str) -> String {
+        let mut parameters = key.split('\0');
+        let mut uri = String::with_capacity(16 + key.len());
+        for segment in &self.patterns[population.0 as usize] {
+            uri.push('/');
+            match segment {
+                Segment::Literal(text) => uri.push_str(text),
+                Segment::Parameter(_) => encode(parameters.next().unwrap_or_default(), &mut uri),
+            }
+        }
+        if uri.is_empty() { "/".to_owned() } else { uri }
+    }
+
+    /// How many parameters the population's pattern has.
+    pub fn parameters(&self, population: PopulationId) -> usize {
+        self.patterns[population.0 as usize].iter().filter(|segment| matches!(segment, Segment::Parameter(_))).count()
+    }
+}
+
+fn matches(pattern: &[Segment], parts: &[&str]) -> bool {
+    pattern.len() == parts.len()
+        && pattern.iter().zip(parts).all(|(segment, part)| match segment {
+            Segment::Literal(text) => text.as_str() == *part,
+            Segment::Parameter(_) => true,
+        })
+}
+
+/// Whether the pattern goes before another that matches the same URI: its first differing segment is the literal.
+fn before(pattern: &[Segment], other: &[Segment]) -> bool {
+    pattern
+        .iter()
+        .zip(other)
+        .find_map(|(a, b)| match (a, b) {
+            (Segment::Literal(_), Segment::Parameter(_)) => Some(true),
+            (Segment::Parameter(_), Segment::Literal(_)) => Some(false),
+            _ => None,
+        })
+        .unwrap_or(false)
+}
+
+/// Refuses what no URI segment can carry safely: empty, `.`, `..`, NUL, over 1,024 bytes.
+#[inline]
+pub fn check_parameter(text: &str) -> Result<(), String> {
+    match text.as_bytes() {
+        [] => Err("is empty; give it at least one character".to_owned()),
+        b"." | b".." => Err(format!("is `{text}`, which paths reserve; use another name")),
+        bytes if bytes.len() > MAX_PARAMETER => {
+            Err(format!("has {} bytes; at most {MAX_PARAMETER} are allowed", bytes.len()))
+        }
+        bytes if memchr::memchr(0, bytes).is_some() => Err("holds the character NUL".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn encode(text: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in text.as_bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(byte as char);
+        } else {
+            out.push('%');
+            out.push(HEX[byte as usize >> 4] as char);
+            out.push(HEX[byte as usize & 15] as char);
+        }
+    }
+}
+
+fn decode(part: &str) -> Result<EcoString, String> {
+    if memchr::memchr3(b'%', b'?', b'#', part.as_bytes()).is_none() {
+        return Ok(part.into());
+    }
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        match byte {
+            b'%' => {
+                let [high, low, tail @ ..] = rest else { return Err("ends within a %-escape".to_owned()) };
+                let (Some(high), Some(low)) = ((*high as char).to_digit(16), (*low as char).to_digit(16)) else {
+                    return Err("has a % without two hexadecimal digits".to_owned());
+                };
+                bytes.push((high * 16 + low) as u8);
+                rest = tail;
+            }
+            b'?' | b'#' => return Err(format!("holds `{}`; write it as %{byte:02X}", *byte as char)),
+            _ => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).map(EcoString::from).map_err(|_| "is not UTF-8 when decoded".to_owned())
+}
+
+fn shown(uri: &str) -> String {
+    if uri.len() <= 200 {
+        return uri.to_owned();
+    }
+    let cut = (0..=200).rev().find(|at| uri.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}… ({} bytes)", &uri[..cut], uri.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(patterns: &[&str]) -> Router {
+        let segment = |text: &str| match text.strip_prefix('{') {
+            Some(name) => Segment::Parameter(name.trim_end_matches('}').into()),
+            None => Segment::Literal(text.into()),
+        };
+        Router::new(patterns.iter().map(|pattern| pattern[1..].split('/').map(segment).collect()).collect())
+    }
+
+    #[test]
+    fn a_literal_goes_before_a_parameter() {
+        let router = router(&["/{a}/{b}", "/bus/{id}", "/{x}/special"]);
+        assert_eq!(router.route("/bus/7"), Ok((PopulationId(1), "7".into())));
+        assert_eq!(router.route("/bus/special"), Ok((PopulationId(1), "special".into())));
+        assert_eq!(router.route("/tram/special"), Ok((PopulationId(2), "tram".into())));
+        assert_eq!(router.route("/tram/7"), Ok((PopulationId(0), "tram\07".into())));
+        assert!(router.route("/bus").is_err());
+    }
+
+    #[test]
+    fn parameters_survive_the_uri() {
+        let router = router(&["/bus/{id}/{n}"]);
+        for id in ["7", "a/b", "100 %", "?#", "ü", "…", "..."] {
+            let uri = router.uri(PopulationId(0), &format!("{id}\01"));
+            assert_eq!(router.route(&uri), Ok((PopulationId(0), format!("{id}\01").into())), "{uri}");
+        }
+    }
+
+    #[test]
+    fn unsafe_parameters_are_refused() {
+        let router = router(&["/bus/{id}"]);
+        let long = format!("/bus/{}", "x".repeat(1025));
+        for uri in ["/bus/", "/bus/.", "/bus/..", "/bus/%2e%2E", "/bus/a%00b", "/bus/%zz", "/bus/%", "/bus/a?b", "/bus/%ff", &long] {
+            assert!(router.route(uri).is_err(), "{uri}");
+        }
+    }
+}

@@ -1,0 +1,554 @@
+//! One envelope handled by one twin: what its handlers may do, and how it ends: kept or undone as a whole.
+
+use std::collections::VecDeque;
+
+use ecow::EcoString;
+
+use crate::body::Record;
+use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
+use crate::fold::{self, FoldError};
+use crate::population::column::Misfit;
+use crate::population::{PopulationId, TwinId};
+use crate::shard::{Newborn, Shard};
+use crate::timers::{TimerKey, TimerNumber, TimerOp};
+use crate::undo::{Log, Seen};
+use crate::value::Value;
+
+/// What the host runs next for the open turn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    Create,
+    Start,
+    Stop,
+    /// The body is in the turn's record.
+    Handler(u16),
+    Timer(TimerNumber),
+    Changed { number: u16, column: u16, new: Value, old: Value },
+    ChangedEntry { number: u16, map: u16, key: Value, new: Value, old: Value },
+}
+
+/// Where the open turn stands; what `advance` does with it next.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Phase {
+    /// No turn is open.
+    #[default]
+    None,
+    /// `on_start` comes next.
+    Start,
+    /// Rounds of `changed` handlers, then the end.
+    Rounds,
+    /// `on_stop` has run; only the end is left.
+    End,
+}
+
+/// Why there is this turn: whom to tell how it ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cause {
+    /// Record `index` of the source's present batch.
+    Record(SourceId, usize),
+    Envelope(Box<Envelope>),
+    /// A roll-up's change: cannot be refused.
+    Group,
+    /// The creation of the twin that an envelope is for, which follows (`Shard::newborn`).
+    Creation,
+    /// The shard stops.
+    Stop,
+}
+
+#[derive(Debug)]
+pub struct Turn {
+    pub population: PopulationId,
+    pub row: u32,
+    pub id: TwinId,
+    pub phase: Phase,
+    pub cause: Cause,
+    pub hops: u16,
+    pub time: i64,
+    /// Counts the shard's turns.
+    pub number: u64,
+    pub record: Record,
+    pub log: Log,
+    pub sends: Vec<Envelope>,
+    /// Sends counted against the turn's bound.
+    pub sent: usize,
+    pub deleted: bool,
+    /// The first call of a turn that was opened where no step could be returned.
+    pub first: Option<What>,
+    rounds: u16,
+    calls: VecDeque<What>,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Turn {
+            population: PopulationId(0),
+            row: 0,
+            id: TwinId(0),
+            phase: Phase::None,
+            cause: Cause::Stop,
+            hops: 0,
+            time: 0,
+            number: 0,
+            record: Record::default(),
+            log: Log::default(),
+            sends: Vec::new(),
+            sent: 0,
+            deleted: false,
+            first: None,
+            rounds: 0,
+            calls: VecDeque::new(),
+        }
+    }
+}
+
+/// Why something that a handler asked for cannot be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    NotInTurn,
+    TwinStopped,
+    Misfit { lane: EcoString, misfit: Misfit },
+    Fold(FoldError),
+    Limit(String),
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Refusal::NotInTurn => write!(f, "this twin has no turn in progress"),
+            Refusal::TwinStopped => write!(f, "this twin has left memory"),
+            Refusal::Misfit { lane, misfit } => write!(f, "`{lane}` {misfit}"),
+            Refusal::Fold(error) => write!(f, "{error}"),
+            Refusal::Limit(limit) => write!(f, "{limit}"),
+        }
+    }
+}
+
+/// Which turn a call from Python belongs to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Within {
+    /// The open turn.
+    Open,
+    /// A turn that waits for its coroutine.
+    Parked(u64),
+}
+
+impl Shard {
+    /// Finds the turn that a twin's handle may write in: the open one when it is this twin's, else the parked turn that the
+    /// calling coroutine belongs to, which is taken up.
+    #[inline(always)]
+    pub fn within(
+        &mut self,
+        population: PopulationId,
+        row: u32,
+        id: TwinId,
+        parked: impl FnOnce() -> Option<u64>,
+    ) -> Result<Within, Refusal> {
+        if self.turn.phase != Phase::None && self.turn.row == row && self.turn.id == id && self.turn.population == population {
+            return Ok(Within::Open);
+        }
+        if !self.populations[population.0 as usize].table.is(row, id) {
+            return Err(Refusal::TwinStopped);
+        }
+        if self.turn.phase == Phase::None
+            && let Some(number) = parked()
+            && self.parked.get(&number).is_some_and(|turn| turn.population == population && turn.id == id)
+        {
+            self.mount(number);
+            return Ok(Within::Parked(number));
+        }
+        Err(Refusal::NotInTurn)
+    }
+
+    fn mount(&mut self, number: u64) {
+        if self.mounted == Some(number) {
+            return;
+        }
+        self.unmount();
+        if let Some(turn) = self.parked.get_mut(&number) {
+            self.populations[turn.population.0 as usize].table.mount(turn.row, &mut turn.log);
+            self.mounted = Some(number);
+        }
+    }
+
+    /// Lays the coroutine's changes aside: everybody else reads the last committed state.
+    #[inline]
+    pub fn unmount(&mut self) {
+        if let Some(number) = self.mounted.take()
+            && let Some(turn) = self.parked.get_mut(&number)
+        {
+            self.populations[turn.population.0 as usize].table.unmount(turn.row, &mut turn.log);
+        }
+    }
+
+    // -- what handlers do
+
+    /// Writes a lane and steps its folds.
+    #[inline]
+    pub fn write(&mut self, within: Within, column: u16, value: Value) -> Result<(), Refusal> {
+        let turn = match within {
+            Within::Open => &mut self.turn,
+            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
+        };
+        let population = &mut self.populations[turn.population.0 as usize];
+        let value = match population.table.fit(column, value) {
+            Ok(value) => value,
+            Err(misfit) => {
+                return Err(Refusal::Misfit { lane: population.table.lane(column as usize).into(), misfit });
+            }
+        };
+        let program = &population.programs.columns[column as usize];
+        if program.is_empty() {
+            population.table.put(turn.row, column, value, &mut turn.log);
+            return Ok(());
+        }
+        let mark = turn.log.mark();
+        population.table.put(turn.row, column, value, &mut turn.log);
+        let result = fold::run(program, &mut population.table, turn.row, &[], turn.time, &mut turn.log);
+        result.map_err(|error| {
+            // the write is undone with its folds, also where the handler catches the error
+            population.table.rewind(turn.row, &mut turn.log, &mark);
+            Refusal::Fold(error)
+        })
+    }
+
+    pub fn map_put(&mut self, within: Within, map: u16, key: Value, value: Value) -> Result<(), Refusal> {
+        let turn = match within {
+            Within::Open => &mut self.turn,
+            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
+        };
+        let population = &mut self.populations[turn.population.0 as usize];
+        let table = &population.table.maps[map as usize];
+        let name = || population.decl.maps[map as usize].name.clone();
+        let fit = crate::population::column::fit;
+        let key = fit(table.key_type(), key).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
+        let value = fit(table.value_type(), value).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
+        let mark = turn.log.mark();
+        let table = &mut population.table;
+        if let Err(limit) = table.map_put(turn.row, map, key, value, &mut turn.log) {
+            return Err(Refusal::Limit(format!(
+                "`{}` has {limit} entries, its limit; remove some, or raise it with Map(…, limit=…)",
+                population.decl.maps[map as usize].name
+            )));
+        }
+        let program = &population.programs.maps[map as usize];
+        fold::run(program, table, turn.row, &[], turn.time, &mut turn.log).map_err(|error| {
+            table.rewind(turn.row, &mut turn.log, &mark);
+            Refusal::Fold(error)
+        })
+    }
+
+    pub fn map_remove(&mut self, within: Within, map: u16, key: &Value) -> Result<Option<Value>, Refusal> {
+        let turn = match within {
+            Within::Open => &mut self.turn,
+            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
+        };
+        let population = &mut self.populations[turn.population.0 as usize];
+        let mark = turn.log.mark();
+        let old = population.table.map_remove(turn.row, map, key, &mut turn.log);
+        if old.is_some() {
+            let program = &population.programs.maps[map as usize];
+            fold::run(program, &mut population.table, turn.row, &[], turn.time, &mut turn.log).map_err(|error| {
+                population.table.rewind(turn.row, &mut turn.log, &mark);
+                Refusal::Fold(error)
+            })?;
+        }
+        Ok(old)
+    }
+
+    /// A command, sent when the turn is kept.
+    pub fn send(&mut self, within: Within, node: Node, lane: Lane, body: Body) -> Result<(), Refusal> {
+        let (origin, hops) = self.sender(within)?;
+        let envelope = Envelope { origin, sequence: 0, hops, node, lane, body, raw: Vec::new(), passed: false };
+        self.turn_of(within)?.sends.push(envelope);
+        Ok(())
+    }
+
+    /// A command to every member of one of this twin's groups; counts as one of the turn's.
+    pub fn send_each(&mut self, within: Within, members: usize, command: u16, body: Body) -> Result<(), Refusal> {
+        let (origin, hops) = self.sender(within)?;
+        let turn = self.turn_of(within)?;
+        let (population, row) = (turn.population, turn.row);
+        let class = &self.populations[population.0 as usize];
+        let membership = &self.memberships[class.groups[members]];
+        let of = membership.member;
+        let envelopes: Vec<Envelope> = membership
+            .members(class.table.key(row))
+            .map(|id| Envelope {
+                origin: origin.clone(),
+                sequence: 0,
+                hops,
+                node: Node::Twin(of, id),
+                lane: Lane::Command(command),
+                body: body.clone(),
+                raw: Vec::new(),
+                passed: false,
+            })
+            .collect();
+        self.turn_of(within)?.sends.extend(envelopes);
+        Ok(())
+    }
+
+    /// Counts a send against the turn's bound; gives the sender and the hops of what it sends.
+    fn sender(&mut self, within: Within) -> Result<(Origin, u16), Refusal> {
+        let limit = self.settings.max_sends;
+        let turn = self.turn_of(within)?;
+        if turn.sent >= limit {
+            return Err(Refusal::Limit(format!(
+                "this turn has sent {limit} commands, the most that one may send (max_sends); spread them over turns with self.after"
+            )));
+        }
+        turn.sent += 1;
+        let (population, row, hops) = (turn.population, turn.row, turn.hops);
+        let key = self.populations[population.0 as usize].table.key(row).into();
+        Ok((Origin::Twin(population, key), hops + 1))
+    }
+
+    /// The URIs of a group's members, in the order of their creation.
+    pub fn member_uris(&self, population: PopulationId, key: &str, members: usize) -> Vec<String> {
+        let membership = &self.memberships[self.populations[population.0 as usize].groups[members]];
+        let table = &self.populations[membership.member.0 as usize].table;
+        let rows = membership.members(key).filter_map(|id| table.row(id));
+        rows.map(|row| self.router.uri(membership.member, table.key(row))).collect()
+    }
+
+    pub fn has_member(&self, population: PopulationId, key: &str, members: usize, uri: &str) -> bool {
+        let membership = &self.memberships[self.populations[population.0 as usize].groups[members]];
+        let table = &self.populations[membership.member.0 as usize].table;
+        match self.router.route(uri) {
+            Ok((of, member)) if of == membership.member => {
+                let id = table.find(member.as_bytes()).and_then(|row| table.id(row));
+                id.is_some_and(|id| membership.contains(key, id))
+            }
+            _ => false,
+        }
+    }
+
+    pub fn after(&mut self, within: Within, timer: TimerNumber, delay: i64) -> Result<(), Refusal> {
+        let turn = self.turn_of(within)?;
+        turn.log.timers.push(TimerOp::Set { timer, due: turn.time.saturating_add(delay), every: None });
+        Ok(())
+    }
+
+    pub fn cancel(&mut self, within: Within, timer: TimerNumber) -> Result<(), Refusal> {
+        self.turn_of(within)?.log.timers.push(TimerOp::Cancel { timer });
+        Ok(())
+    }
+
+    pub fn delete(&mut self, within: Within) -> Result<(), Refusal> {
+        self.turn_of(within)?.deleted = true;
+        Ok(())
+    }
+
+    pub fn turn_of(&mut self, within: Within) -> Result<&mut Turn, Refusal> {
+        match within {
+            Within::Open => Ok(&mut self.turn),
+            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn),
+        }
+    }
+
+    // -- how a turn goes on and ends
+
+    /// Opens a turn; its cause has been set.
+    #[inline]
+    pub fn open(&mut self, population: PopulationId, row: u32, id: TwinId, hops: u16) {
+        let words = self.populations[population.0 as usize].table.words();
+        self.turns += 1;
+        let turn = &mut self.turn;
+        turn.population = population;
+        turn.row = row;
+        turn.id = id;
+        turn.hops = hops;
+        turn.time = self.clock.now();
+        turn.number = self.turns;
+        turn.log.reset(words);
+        turn.sends.clear();
+        turn.sent = 0;
+        turn.deleted = false;
+        turn.first = None;
+        turn.rounds = 0;
+        turn.calls.clear();
+        turn.phase = Phase::Rounds;
+    }
+
+    /// The next `changed` call of the open turn; None: nothing differs any more. Errors: too many rounds.
+    pub fn next_changed(&mut self) -> Result<Option<What>, String> {
+        loop {
+            if let Some(what) = self.turn.calls.pop_front() {
+                return Ok(Some(what));
+            }
+            if self.turn.log.seen.is_empty() {
+                return Ok(None);
+            }
+            let turn = &mut self.turn;
+            let table = &self.populations[turn.population.0 as usize].table;
+            let mut seen = std::mem::take(&mut turn.log.seen);
+            seen.sort_by_key(|seen| match seen {
+                Seen::Column { watch, .. } | Seen::Entry { watch, .. } => *watch,
+            });
+            for seen in seen.drain(..) {
+                match seen {
+                    Seen::Column { watch, column, old } => {
+                        let new = table.columns[column as usize].get(turn.row);
+                        if new != old {
+                            turn.calls.push_back(What::Changed { number: watch, column, new, old });
+                        }
+                    }
+                    Seen::Entry { watch, map, key, old } => {
+                        let table = &table.maps[map as usize];
+                        let new = table.find(turn.row, &key).map_or(Value::Null, |slot| table.value(slot));
+                        if new != old {
+                            turn.calls.push_back(What::ChangedEntry { number: watch, map, key, new, old });
+                        }
+                    }
+                }
+            }
+            turn.log.seen = seen;
+            if !turn.calls.is_empty() {
+                turn.rounds += 1;
+                if turn.rounds > self.settings.max_rounds {
+                    let lanes: Vec<&str> = turn.calls.iter().map(|what| self.populations[turn.population.0 as usize].changed_lane(what)).collect();
+                    return Err(format!(
+                        "`changed` handlers still change lanes after {} rounds (max_rounds): {}",
+                        self.settings.max_rounds,
+                        lanes.join(", ")
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Keeps the open turn: its changes are the twin's, its commands wait, its timers run.
+    #[inline]
+    pub fn keep(&mut self) {
+        let turn = &mut self.turn;
+        turn.phase = Phase::None;
+        let population = &mut self.populations[turn.population.0 as usize];
+        population.table.keep(turn.row, &mut turn.log);
+        for at in &population.member_of {
+            let membership = &mut self.memberships[*at];
+            if membership.concern.iter().zip(&turn.log.touched).any(|(concern, touched)| concern & touched != 0) {
+                membership.mark(turn.row);
+            }
+        }
+        if !turn.log.timers.is_empty() {
+            let (population, twin) = (turn.population, turn.id);
+            for op in turn.log.timers.drain(..) {
+                match op {
+                    TimerOp::Set { timer, due, every } => self.timers.set(TimerKey { population, twin, timer }, due, every),
+                    TimerOp::Cancel { timer } => self.timers.cancel(TimerKey { population, twin, timer }),
+                }
+            }
+        }
+        if !turn.sends.is_empty() {
+            let mut sends = std::mem::take(&mut turn.sends);
+            for envelope in sends.drain(..) {
+                self.send_inner(envelope);
+            }
+            self.turn.sends = sends;
+        }
+        if self.turn.deleted {
+            let (population, row) = (self.turn.population, self.turn.row);
+            self.forget_twin(population, row);
+        }
+    }
+
+    /// What folds of a group wrote cannot be refused: it is kept whatever its handlers do.
+    pub fn seal(&mut self) {
+        let turn = &mut self.turn;
+        turn.log.seal();
+        let (population, twin) = (turn.population, turn.id);
+        for op in turn.log.timers.drain(..) {
+            match op {
+                TimerOp::Set { timer, due, every } => self.timers.set(TimerKey { population, twin, timer }, due, every),
+                TimerOp::Cancel { timer } => self.timers.cancel(TimerKey { population, twin, timer }),
+            }
+        }
+        turn.log.sealed = turn.log.touched.clone();
+    }
+
+    /// Undoes the open turn; its envelope is a dead letter.
+    pub fn fail(&mut self, kind: Kind, reason: &str) {
+        if self.turn.phase == Phase::None {
+            return;
+        }
+        self.turn.phase = Phase::None;
+        let turn = &mut self.turn;
+        let table = &mut self.populations[turn.population.0 as usize].table;
+        table.roll_back(turn.row, &mut turn.log);
+        turn.sends.clear();
+        turn.calls.clear();
+        let (population, row) = (turn.population, turn.row);
+        let cause = std::mem::replace(&mut turn.cause, Cause::Stop);
+        let node = self.router.uri(population, self.populations[population.0 as usize].table.key(row));
+        match cause {
+            Cause::Creation => {
+                self.populations[population.0 as usize].table.uncreate(row);
+                let reason = format!("the twin could not be made: {reason}");
+                match self.newborn.take() {
+                    Some(Newborn::Envelope(envelope)) => self.bury(Cause::Envelope(envelope), node, kind, &reason),
+                    _ => self.bury(Cause::Group, node, kind, &reason),
+                }
+            }
+            Cause::Group => {
+                // what the folds wrote stays: it is the members', and dirty
+                let turn = &mut self.turn;
+                turn.log.touched = std::mem::take(&mut turn.log.sealed);
+                self.populations[population.0 as usize].table.keep(row, &mut self.turn.log);
+                self.mark_members(population, row);
+                self.bury(Cause::Group, node, kind, reason);
+            }
+            Cause::Envelope(mut envelope) => {
+                if envelope.raw.is_empty() {
+                    envelope.body = Body::Record(std::mem::take(&mut self.turn.record));
+                }
+                self.bury(Cause::Envelope(envelope), node, kind, reason);
+            }
+            cause => self.bury(cause, node, kind, reason),
+        }
+    }
+
+    fn mark_members(&mut self, population: PopulationId, row: u32) {
+        for at in &self.populations[population.0 as usize].member_of {
+            let membership = &mut self.memberships[*at];
+            if membership.concern.iter().zip(&self.turn.log.touched).any(|(concern, touched)| concern & touched != 0) {
+                membership.mark(row);
+            }
+        }
+    }
+
+    // -- async turns
+
+    /// Sets the open turn aside: its coroutine goes on in the loop.
+    pub fn park(&mut self) -> u64 {
+        let number = self.turn.number;
+        let mut turn = std::mem::take(&mut self.turn);
+        self.turn.phase = Phase::None;
+        turn.cause = self.keepable(std::mem::replace(&mut turn.cause, Cause::Stop));
+        self.busy.insert((turn.population, turn.id), VecDeque::new());
+        self.parked.insert(number, turn);
+        self.mounted = Some(number);
+        self.unmount();
+        number
+    }
+
+    /// The coroutine of a parked turn has ended; `advance` applies or undoes it.
+    pub fn finish(&mut self, number: u64, outcome: Result<(), (Kind, String)>) {
+        if self.parked.contains_key(&number) {
+            self.finished.push_back((number, outcome));
+        }
+    }
+
+    /// Opens a parked turn again for its last part.
+    pub fn resume(&mut self, number: u64) -> bool {
+        self.unmount();
+        let Some(mut turn) = self.parked.remove(&number) else { return false };
+        self.populations[turn.population.0 as usize].table.mount(turn.row, &mut turn.log);
+        turn.phase = Phase::Rounds;
+        let waiting = self.busy.remove(&(turn.population, turn.id)).unwrap_or_default();
+        self.turn = turn;
+        self.released.extend(waiting);
+        let told = std::mem::take(&mut self.waiting_groups);
+        self.all_groups.extend(told);
+        true
+    }
+}

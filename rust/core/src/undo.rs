@@ -1,0 +1,70 @@
+//! What a turn has done to its twin, so that it can be undone as a whole, and laid aside and taken up again (an async
+//! turn between two of its steps): every entry is its own inverse once it has been swapped with the cell.
+
+use crate::timers::TimerOp;
+use crate::value::Value;
+
+/// One change, with what was there before it.
+#[derive(Debug)]
+pub enum Undo {
+    Cell { column: u16, old: Value },
+    /// A map entry that this change put in or took out; `present` is how it was before.
+    Presence { map: u16, slot: u32, present: bool },
+    /// A map entry's value.
+    Entry { map: u16, slot: u32, old: Value },
+}
+
+/// A lane with a `changed` handler that was written in this round, and its value before the first write.
+#[derive(Debug, PartialEq)]
+pub enum Seen {
+    Column { watch: u16, column: u16, old: Value },
+    Entry { watch: u16, map: u16, key: Value, old: Value },
+}
+
+/// The changes of one turn, all of one row.
+#[derive(Debug, Default)]
+pub struct Log {
+    pub entries: Vec<Undo>,
+    pub seen: Vec<Seen>,
+    /// One bit a column (hidden ones too), then one a map.
+    pub touched: Vec<u64>,
+    /// Map slots taken out in this turn: free again when it is kept.
+    pub freed: Vec<(u16, u32)>,
+    /// `touched` as it was when the log was sealed.
+    pub sealed: Vec<u64>,
+    /// What the turn does to timers, in order, when it is kept.
+    pub timers: Vec<TimerOp>,
+}
+
+/// How far a log had come.
+#[derive(Debug)]
+pub struct Mark {
+    pub entries: usize,
+    pub freed: usize,
+    pub timers: usize,
+}
+
+impl Log {
+    pub fn mark(&self) -> Mark {
+        Mark { entries: self.entries.len(), freed: self.freed.len(), timers: self.timers.len() }
+    }
+
+    #[inline(always)]
+    pub fn touch(&mut self, bit: usize) {
+        self.touched[bit / 64] |= 1 << (bit % 64);
+    }
+
+    pub fn reset(&mut self, words: usize) {
+        self.entries.clear();
+        self.seen.clear();
+        self.freed.clear();
+        self.timers.clear();
+        self.touched.clear();
+        self.touched.resize(words, 0);
+    }
+
+    /// Nothing before this point can be undone any more; what was touched and seen stays.
+    pub fn seal(&mut self) {
+        self.entries.clear();
+    }
+}

@@ -1,0 +1,40 @@
+//! The module `shoal._core`. It converts and forwards; what to do is decided in `shoal_core` or in Python.
+//!
+//! - `shard`: the loop's side: batches, turns, sources, dead letters, committed state
+//! - `handle`: a twin in a handler's hands; `cell` and `table` are its lanes' descriptors
+//! - `convert`: values of columns to Python and back; `body`: the same for commands
+//! - `deadline`: interrupts handlers that never return
+//! - `errors`: every exception, made in one place
+
+mod body;
+mod cell;
+mod convert;
+mod deadline;
+mod errors;
+mod handle;
+mod shard;
+mod table;
+mod turns;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::cell::Cell;
+    #[pymodule_export]
+    use crate::handle::Handle;
+    #[pymodule_export]
+    use crate::shard::{Counts, DeadLetter, Shard};
+    #[pymodule_export]
+    use crate::table::{Table, TableView};
+    #[pymodule_export]
+    use crate::turns::Turns;
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

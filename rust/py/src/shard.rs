@@ -1,0 +1,542 @@
+//! `Shard`: the loop's side of the core.
+
+use std::cell::UnsafeCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::IntoPyDict;
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
+use shoal_core::declaration::Declaration;
+use shoal_core::dump::dump;
+use shoal_core::envelope::{Body, Kind, Lane, Node};
+use shoal_core::feed::{SourceDecl, State};
+use shoal_core::population::{PopulationId, TwinId};
+
+use crate::body::{self, Codec};
+use crate::convert::to_python;
+use crate::deadline::Deadline;
+use crate::errors::{DeclarationError, NoSuchTwin, RunFailed, ShoalError, wrong_thread};
+use crate::turns::Turns;
+
+/// The Python half of a population (`shoal.handlers.Functions`).
+pub struct Class {
+    pub class: Py<PyType>,
+    /// The twin object of the last call, used again while nobody else holds it.
+    pub handle: Option<Py<PyAny>>,
+    pub handlers: Vec<Option<Py<PyAny>>>,
+    pub changed: Vec<(Py<PyAny>, usize)>,
+    pub timers: Vec<Py<PyAny>>,
+    pub create: Option<Py<PyAny>>,
+    pub start: Option<Py<PyAny>>,
+    pub stop: Option<Py<PyAny>>,
+    pub bodies: Vec<Codec>,
+    pub columns: Vec<Option<Py<PyAny>>>,
+    pub encoders: Vec<Option<Py<PyAny>>>,
+    pub maps: Vec<(Option<Py<PyAny>>, Option<Py<PyAny>>)>,
+    pub map_encoders: Vec<(Option<Py<PyAny>>, Option<Py<PyAny>>)>,
+}
+
+impl Class {
+    fn new(class: Py<PyType>, functions: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let specs: Vec<Bound<'_, PyTuple>> = functions.getattr("bodies")?.extract()?;
+        type Sides = (Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>);
+        let maps: Vec<Sides> = functions.getattr("maps")?.extract()?;
+        let (mut decoders, mut encoders) = (Vec::new(), Vec::new());
+        for (decode_key, decode_value, encode_key, encode_value) in maps {
+            decoders.push((decode_key, decode_value));
+            encoders.push((encode_key, encode_value));
+        }
+        Ok(Class {
+            class,
+            handle: None,
+            handlers: functions.getattr("handlers")?.extract()?,
+            changed: functions.getattr("changed")?.extract()?,
+            timers: functions.getattr("timers")?.extract()?,
+            create: functions.getattr("create")?.extract()?,
+            start: functions.getattr("start")?.extract()?,
+            stop: functions.getattr("stop")?.extract()?,
+            bodies: specs.iter().map(Codec::new).collect::<PyResult<_>>()?,
+            columns: functions.getattr("columns")?.extract()?,
+            encoders: functions.getattr("encoders")?.extract()?,
+            maps: decoders,
+            map_encoders: encoders,
+        })
+    }
+}
+
+/// The number of the parked turn that the running coroutine belongs to: a context variable, which tasks inherit.
+pub struct Context {
+    variable: Py<PyAny>,
+    get: Py<PyAny>,
+}
+
+impl Context {
+    pub fn current(&self, py: Python<'_>) -> Option<u64> {
+        self.get.bind(py).call0().ok()?.extract().ok()
+    }
+}
+
+pub struct Inner {
+    pub core: shoal_core::shard::Shard,
+    pub classes: Vec<Class>,
+    pub context: Context,
+    pub deadline: Arc<Deadline>,
+    /// The validated object of the envelope in hand, for its handler.
+    pub admitted: Option<Py<PyAny>>,
+    /// A source's `where=` and `to=`.
+    pub filters: Vec<Option<Py<PyAny>>>,
+    pub routes: Vec<Option<Py<PyAny>>>,
+    /// `Local` objects, by twin.
+    pub locals: HashMap<(PopulationId, TwinId), Py<PyDict>>,
+    closed: bool,
+}
+
+#[pyclass(frozen, module = "shoal._core", weakref)]
+pub struct Shard {
+    /// Only touched by the thread that made it, with the GIL held; no reference is kept while Python code may run.
+    inner: UnsafeCell<Inner>,
+    thread: usize,
+}
+
+// SAFETY: `state` lets nobody in but the thread that made the shard.
+unsafe impl Sync for Shard {}
+// SAFETY: as above; dropping happens with the GIL held.
+unsafe impl Send for Shard {}
+
+thread_local! {
+    static HERE: u8 = const { 0 };
+}
+
+/// A number that differs between live threads; cheaper than `std::thread::current().id()`.
+#[inline(always)]
+fn here() -> usize {
+    HERE.with(|here| std::ptr::from_ref(here) as usize)
+}
+
+impl Shard {
+    /// The state, for the shard's own thread.
+    ///
+    /// The caller drops the reference before it runs Python code, and looks the state up again after it.
+    #[inline(always)]
+    #[expect(clippy::mut_from_ref, reason = "the thread check and the rule above stand in for the borrow checker")]
+    pub fn state(&self) -> PyResult<&mut Inner> {
+        if self.thread != here() {
+            return Err(wrong_thread());
+        }
+        // SAFETY: one thread, and by the rule above one reference at a time.
+        Ok(unsafe { &mut *self.inner.get() })
+    }
+
+    fn open(&self) -> PyResult<&mut Inner> {
+        let state = self.state()?;
+        match state.closed {
+            true => Err(ShoalError::new_err("this shard is closed")),
+            false => Ok(state),
+        }
+    }
+
+    fn row(&self, population: u16, parameters: &[String]) -> PyResult<u32> {
+        let state = self.open()?;
+        state.core.unmount();
+        let key = parameters.join("\0");
+        let class = &state.core.populations[population as usize];
+        class.table.find(key.as_bytes()).ok_or_else(|| {
+            NoSuchTwin::new_err(format!(
+                "there is no {} at {}; reading never makes one, its first command does",
+                class.decl.name,
+                state.core.router.uri(PopulationId(population), &key)
+            ))
+        })
+    }
+}
+
+/// read = applied + filtered + dead + waiting
+#[pyclass(frozen, get_all, eq, module = "shoal._core")]
+#[derive(Clone, PartialEq)]
+pub struct Counts {
+    read: u64,
+    applied: u64,
+    filtered: u64,
+    dead: u64,
+    waiting: u64,
+    late: u64,
+    state: String,
+}
+
+#[pymethods]
+impl Counts {
+    #[new]
+    fn new(read: u64, applied: u64, filtered: u64, dead: u64, waiting: u64, late: u64, state: String) -> Self {
+        Counts { read, applied, filtered, dead, waiting, late, state }
+    }
+
+    fn __repr__(&self) -> String {
+        let Counts { read, applied, filtered, dead, waiting, late, state } = self;
+        format!("Counts(read={read}, applied={applied}, filtered={filtered}, dead={dead}, waiting={waiting}, late={late}, state={state:?})")
+    }
+}
+
+impl Counts {
+    fn of(counts: &shoal_core::shard::Counts, state: String) -> Self {
+        let waiting = counts.waiting();
+        let shoal_core::shard::Counts { read, applied, filtered, dead, late } = *counts;
+        Counts { read, applied, filtered, dead, waiting, late, state }
+    }
+}
+
+/// What could not be applied, and why.
+#[pyclass(frozen, get_all, module = "shoal._core")]
+pub struct DeadLetter {
+    origin: String,
+    sequence: u64,
+    time: i64,
+    node: String,
+    lane: String,
+    kind: String,
+    reason: String,
+    record: Py<PyBytes>,
+}
+
+#[pymethods]
+impl DeadLetter {
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "one for each field")]
+    fn new(
+        origin: String,
+        sequence: u64,
+        time: i64,
+        node: String,
+        lane: String,
+        kind: String,
+        reason: String,
+        record: Py<PyBytes>,
+    ) -> Self {
+        DeadLetter { origin, sequence, time, node, lane, kind, reason, record }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<DeadLetter {}:{} {} {}>", self.origin, self.sequence, self.kind, self.reason)
+    }
+}
+
+#[pymethods]
+impl Shard {
+    #[new]
+    #[pyo3(signature = (declaration, classes, functions, r#virtual, keep_remote = false))]
+    fn new(
+        py: Python<'_>,
+        declaration: &[u8],
+        classes: Vec<Py<PyType>>,
+        functions: Vec<Bound<'_, PyAny>>,
+        r#virtual: bool,
+        keep_remote: bool,
+    ) -> PyResult<Self> {
+        let declaration: Declaration = serde_json::from_slice(declaration)
+            .map_err(|error| DeclarationError::new_err(format!("the declaration cannot be read: {error}")))?;
+        let seconds = declaration.settings.handler_seconds;
+        let core = shoal_core::shard::Shard::new(declaration, r#virtual, keep_remote).map_err(DeclarationError::new_err)?;
+        let classes =
+            classes.into_iter().zip(&functions).map(|(class, functions)| Class::new(class, functions)).collect::<PyResult<_>>()?;
+        let variable = py.import("contextvars")?.getattr("ContextVar")?.call(
+            ("shoal_turn",),
+            Some(&[("default", py.None())].into_py_dict(py)?),
+        )?;
+        let context = Context { get: variable.getattr("get")?.unbind(), variable: variable.unbind() };
+        let thread = py.import("threading")?.call_method0("get_ident")?.extract()?;
+        let deadline = Deadline::start(thread, seconds)
+            .map_err(|error| RunFailed::new_err(format!("no thread could be started: {error}")))?;
+        let inner = Inner {
+            core,
+            classes,
+            context,
+            deadline,
+            admitted: None,
+            filters: Vec::new(),
+            routes: Vec::new(),
+            locals: HashMap::new(),
+            closed: false,
+        };
+        Ok(Shard { inner: UnsafeCell::new(inner), thread: here() })
+    }
+
+    /// The context variable that holds the number of a coroutine's turn.
+    #[getter]
+    fn context(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(self.state()?.context.variable.clone_ref(py))
+    }
+
+    // -- the loop
+
+    fn turns(slf: Py<Self>, py: Python<'_>, budget: u64) -> PyResult<Turns> {
+        slf.bind(py).get().open()?.core.batch(Duration::from_micros(budget));
+        Ok(Turns { shard: slf })
+    }
+
+    fn commit(&self) -> PyResult<u64> {
+        let state = self.open()?;
+        let number = state.core.commit();
+        let gone: Vec<_> = state.core.gone.drain(..).filter_map(|twin| state.locals.remove(&twin)).collect();
+        drop(gone);
+        Ok(number)
+    }
+
+    fn fail(&self, py: Python<'_>, kind: &str, reason: &str) -> PyResult<()> {
+        let state = self.open()?;
+        state.deadline.done(py);
+        state.core.fail(Kind::named(kind), reason);
+        Ok(())
+    }
+
+    /// The URI of the turn in progress, "" between turns.
+    fn at(&self) -> PyResult<String> {
+        let state = self.open()?;
+        let turn = &state.core.turn;
+        if turn.phase == shoal_core::turn::Phase::None {
+            return Ok(String::new());
+        }
+        let key = state.core.populations[turn.population.0 as usize].table.key(turn.row);
+        Ok(state.core.router.uri(turn.population, key))
+    }
+
+    fn park(&self, py: Python<'_>) -> PyResult<u64> {
+        let state = self.open()?;
+        state.deadline.done(py);
+        // the coroutine keeps its twin object: the next call gets another
+        let population = state.core.turn.population;
+        state.classes[population.0 as usize].handle = None;
+        Ok(state.core.park())
+    }
+
+    fn finish(&self, turn: u64, kind: &str, reason: &str) -> PyResult<()> {
+        let outcome = if kind.is_empty() { Ok(()) } else { Err((Kind::named(kind), reason.to_owned())) };
+        self.open()?.core.finish(turn, outcome);
+        Ok(())
+    }
+
+    fn waiting(&self) -> PyResult<bool> {
+        Ok(self.open()?.core.waiting())
+    }
+
+    fn in_flight(&self) -> PyResult<usize> {
+        Ok(self.open()?.core.parked.len())
+    }
+
+    fn fileno(&self) -> PyResult<i32> {
+        Ok(self.state()?.core.wake.fd())
+    }
+
+    fn woken(&self) -> PyResult<()> {
+        self.state()?.core.wake.reset();
+        Ok(())
+    }
+
+    fn next_due(&self) -> PyResult<Option<i64>> {
+        Ok(self.open()?.core.timers.next_due())
+    }
+
+    /// Real µs until the event that a replay's pace holds back.
+    fn next_wake(&self) -> PyResult<Option<u64>> {
+        Ok(self.open()?.core.next_wake().map(|wait| wait.as_micros() as u64))
+    }
+
+    fn now(&self) -> PyResult<i64> {
+        let state = self.open()?;
+        state.core.clock.tick();
+        Ok(state.core.clock.now())
+    }
+
+    fn advance(&self, to: i64) -> PyResult<()> {
+        self.open()?.core.clock.reach(to);
+        Ok(())
+    }
+
+    fn stop_reading(&self) -> PyResult<()> {
+        for source in &mut self.open()?.core.sources {
+            source.close();
+        }
+        Ok(())
+    }
+
+    fn stop(&self) -> PyResult<()> {
+        let state = self.open()?;
+        for (number, class) in state.core.populations.iter().enumerate() {
+            if class.decl.hooks.stop {
+                let ids = class.table.live().filter_map(|row| class.table.id(row));
+                state.core.stopping.extend(ids.map(|id: TwinId| (PopulationId(number as u16), id)));
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&self) -> PyResult<()> {
+        let state = self.state()?;
+        state.closed = true;
+        state.deadline.stop();
+        for source in &mut state.core.sources {
+            source.close();
+        }
+        let locals = std::mem::take(&mut state.locals);
+        drop(locals);
+        let kept: Vec<_> = state.classes.iter_mut().map(|class| class.handle.take()).collect();
+        drop(kept);
+        Ok(())
+    }
+
+    // -- from outside
+
+    #[pyo3(signature = (uri, lane, body, origin = "outside"))]
+    fn post(slf: &Bound<'_, Self>, uri: &str, lane: &str, body: &Bound<'_, PyAny>, origin: &str) -> PyResult<()> {
+        let tree = body::tree(slf.py(), body)?;
+        slf.get().open()?.core.post(origin.into(), Node::Uri(uri.into()), Lane::Named(lane.into()), Body::Tree(tree));
+        Ok(())
+    }
+
+    #[pyo3(signature = (population, parameters, command, body, origin = "outside"))]
+    fn post_to(
+        slf: &Bound<'_, Self>,
+        population: u16,
+        parameters: Vec<String>,
+        command: u16,
+        body: &Bound<'_, PyAny>,
+        origin: &str,
+    ) -> PyResult<()> {
+        let key = body::key(slf, PopulationId(population), &parameters)?;
+        let body = body::validated(slf, PopulationId(population), command, body)?;
+        let node = Node::Key(PopulationId(population), key);
+        slf.get().open()?.core.post(origin.into(), node, Lane::Command(command), body);
+        Ok(())
+    }
+
+    fn ingest(&self, source: &[u8], r#where: Option<Py<PyAny>>, to: Option<Py<PyAny>>) -> PyResult<u16> {
+        let decl: SourceDecl = serde_json::from_slice(source)
+            .map_err(|error| DeclarationError::new_err(format!("the source cannot be read: {error}")))?;
+        let state = self.open()?;
+        let number = state.core.ingest(decl).map_err(RunFailed::new_err)?;
+        state.filters.push(r#where);
+        state.routes.push(to);
+        Ok(number)
+    }
+
+    /// Records of the program itself, for a source without a file.
+    fn records(slf: &Bound<'_, Self>, source: usize, records: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+        let encode = slf.py().import("msgspec.json")?.getattr("encode")?;
+        let mut texts = Vec::with_capacity(records.len());
+        for record in records {
+            texts.push(encode.call1((record,))?.extract::<Vec<u8>>()?);
+        }
+        slf.get().open()?.core.sources[source].hand(&texts);
+        Ok(())
+    }
+
+    fn counts(&self, source: usize) -> PyResult<Counts> {
+        let source = &self.state()?.core.sources[source];
+        let state = match &source.state {
+            State::Open => "open".to_owned(),
+            State::Done => "done".to_owned(),
+            State::Failed(reason) => reason.clone(),
+        };
+        Ok(Counts::of(&source.counts, state))
+    }
+
+    fn inner_counts(&self) -> PyResult<Counts> {
+        Ok(Counts::of(&self.state()?.core.inner_counts, "open".to_owned()))
+    }
+
+    /// Commands of programs on this thread.
+    fn outside_counts(&self) -> PyResult<Counts> {
+        Ok(Counts::of(&self.state()?.core.outside_counts, "open".to_owned()))
+    }
+
+    fn dead_letters(&self, py: Python<'_>) -> PyResult<Vec<DeadLetter>> {
+        let letters = std::mem::take(&mut self.state()?.core.dead);
+        Ok(letters
+            .into_iter()
+            .map(|letter| DeadLetter {
+                record: PyBytes::new(py, &letter.record).unbind(),
+                kind: letter.kind.name().to_owned(),
+                origin: letter.origin,
+                sequence: letter.sequence,
+                time: letter.time,
+                node: letter.node,
+                lane: letter.lane,
+                reason: letter.reason,
+            })
+            .collect())
+    }
+
+    /// Takes what was sent to other servers: (URI, lane, body). Empty where such commands are dead letters.
+    fn sent<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, String, Bound<'py, PyAny>)>> {
+        let sent = self.open()?.core.remote.clone().unwrap_or_default();
+        sent.iter().map(|(uri, lane, body)| Ok((uri.clone(), lane.clone(), to_python(py, body)?))).collect()
+    }
+
+    fn route<'py>(&self, py: Python<'py>, uri: &str) -> PyResult<Option<(u16, Bound<'py, PyTuple>)>> {
+        let state = self.open()?;
+        match state.core.router.route(uri) {
+            Ok((population, key)) if state.core.router.parameters(population) == 0 && key.is_empty() => {
+                Ok(Some((population.0, PyTuple::empty(py))))
+            }
+            Ok((population, key)) => Ok(Some((population.0, PyTuple::new(py, key.split('\0').collect::<Vec<_>>())?))),
+            Err(_) => Ok(None),
+        }
+    }
+
+    // -- reading committed state
+
+    fn exists(&self, population: u16, parameters: Vec<String>) -> PyResult<bool> {
+        let state = self.open()?;
+        Ok(state.core.populations[population as usize].table.find(parameters.join("\0").as_bytes()).is_some())
+    }
+
+    fn read<'py>(&self, py: Python<'py>, population: u16, parameters: Vec<String>, column: usize) -> PyResult<Bound<'py, PyAny>> {
+        let row = self.row(population, &parameters)?;
+        let value = self.open()?.core.populations[population as usize].table.columns[column].get(row);
+        to_python(py, &value)
+    }
+
+    fn read_map<'py>(
+        &self,
+        py: Python<'py>,
+        population: u16,
+        parameters: Vec<String>,
+        map: usize,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)>> {
+        let row = self.row(population, &parameters)?;
+        let entries: Vec<_> = {
+            let table = &self.open()?.core.populations[population as usize].table.maps[map];
+            table.slots(row).map(|slot| (table.key(slot), table.value(slot))).collect()
+        };
+        entries.iter().map(|(key, value)| Ok((to_python(py, key)?, to_python(py, value)?))).collect()
+    }
+
+    fn read_members(&self, population: u16, parameters: Vec<String>, members: usize) -> PyResult<Vec<String>> {
+        self.row(population, &parameters)?;
+        Ok(self.open()?.core.member_uris(PopulationId(population), &parameters.join("\0"), members))
+    }
+
+    fn twins<'py>(&self, py: Python<'py>, population: u16) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let state = self.open()?;
+        let bare = state.core.router.parameters(PopulationId(population)) == 0;
+        let table = &state.core.populations[population as usize].table;
+        let parameters = |row: u32| match bare {
+            true => Ok(PyTuple::empty(py)),
+            false => PyTuple::new(py, table.key(row).split('\0').collect::<Vec<_>>()),
+        };
+        table.live().map(parameters).collect()
+    }
+
+    fn size(&self, population: u16) -> PyResult<usize> {
+        Ok(self.open()?.core.populations[population as usize].table.len())
+    }
+
+    fn uri(&self, population: u16, parameters: Vec<String>) -> PyResult<String> {
+        Ok(self.state()?.core.router.uri(PopulationId(population), &parameters.join("\0")))
+    }
+
+    fn dump<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let state = dump(&mut self.open()?.core);
+        Ok(PyBytes::new(py, state.to_string().as_bytes()))
+    }
+}

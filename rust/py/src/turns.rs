@@ -1,0 +1,247 @@
+//! The iterator of a batch: its `next` ends the turn before, runs all following turns that need no Python, and stops at
+//! the next that does.
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use shoal_core::dispatch::Step;
+use shoal_core::envelope::{Body, Kind, Lane, SourceId};
+use shoal_core::population::PopulationId;
+use shoal_core::turn::What;
+use shoal_core::value::Value;
+
+use crate::body::Codec;
+use crate::convert::{from_python, to_python};
+use crate::handle::handle;
+use crate::shard::{Inner, Shard};
+
+#[pyclass(frozen, module = "shoal._core")]
+pub struct Turns {
+    pub shard: Py<Shard>,
+}
+
+#[pymethods]
+impl Turns {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let shard = self.shard.bind(py);
+        let state = shard.get().state()?;
+        if state.deadline.done(py) {
+            let seconds = state.core.settings.handler_seconds;
+            state.core.fail(Kind::Limit, &format!("the handler ran over {seconds} s (handler_seconds)"));
+        }
+        let mut step = state.core.advance();
+        loop {
+            // the state is looked up again after each step that may run Python
+            let state = shard.get().state()?;
+            let next = match step {
+                Step::Idle => return Ok(None),
+                Step::Call(what) => {
+                    let call = call(py, shard, state, what)?;
+                    shard.get().state()?.deadline.call();
+                    return Ok(Some(call));
+                }
+                Step::Admit { population, lane: Lane::Command(command), lax } => {
+                    let outcome = admit(py, shard, population, command, lax)?;
+                    shard.get().state()?.core.admitted(outcome)
+                }
+                Step::Admit { population, lane, .. } => {
+                    let outcome = admit_lane(py, shard, population, &lane)?;
+                    shard.get().state()?.core.admitted(outcome)
+                }
+                Step::Filter { source, population, command } => {
+                    let outcome = filter(py, shard, source, population, command)?;
+                    shard.get().state()?.core.filtered(outcome)
+                }
+                Step::Route { source } => {
+                    let outcome = route(py, shard, source)?;
+                    shard.get().state()?.core.routed(outcome)
+                }
+            };
+            step = match next {
+                Some(step) => step,
+                None => shard.get().state()?.core.advance(),
+            };
+        }
+    }
+}
+
+/// The function and its arguments, the twin first.
+fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, state: &mut Inner, what: What) -> PyResult<Bound<'py, PyTuple>> {
+    let turn = &state.core.turn;
+    let class = &mut state.classes[turn.population.0 as usize];
+    let twin = handle(py, shard, class.class.bind(py), &mut class.handle, (turn.population, turn.row, turn.id))?;
+    let (function, arguments) = match what {
+        What::Handler(command) => {
+            let function = class.handlers[command as usize].as_ref().map_or_else(|| py.None(), |f| f.clone_ref(py));
+            let body = class.bodies[command as usize].object(py, &turn.record, &mut state.admitted)?;
+            let arguments = match body {
+                Some(body) => PyTuple::new(py, [twin, body])?,
+                None => PyTuple::new(py, [twin])?,
+            };
+            (function, arguments)
+        }
+        What::Create => (optional(py, &class.create), PyTuple::new(py, [twin])?),
+        What::Start => (optional(py, &class.start), PyTuple::new(py, [twin])?),
+        What::Stop => (optional(py, &class.stop), PyTuple::new(py, [twin])?),
+        What::Timer(timer) => (class.timers[timer.0 as usize].clone_ref(py), PyTuple::new(py, [twin])?),
+        What::Changed { number, column, new, old } => {
+            let (function, arity) = &class.changed[number as usize];
+            let decode = &class.columns.get(column as usize).and_then(Option::as_ref);
+            let object = |value: &Value| decoded(py, decode.map(|f| f.bind(py)), value);
+            let mut arguments = vec![twin, object(&new)?];
+            if *arity > 1 {
+                arguments.push(object(&old)?);
+            }
+            (function.clone_ref(py), PyTuple::new(py, arguments)?)
+        }
+        What::ChangedEntry { number, map, key, new, old } => {
+            let (function, _) = &class.changed[number as usize];
+            let (decode_key, decode_value) = &class.maps[map as usize];
+            let value = |value: &Value| decoded(py, decode_value.as_ref().map(|f| f.bind(py)), value);
+            let key = decoded(py, decode_key.as_ref().map(|f| f.bind(py)), &key)?;
+            (function.clone_ref(py), PyTuple::new(py, [twin, key, value(&new)?, value(&old)?])?)
+        }
+    };
+    PyTuple::new(py, [function.into_bound(py), arguments.into_any()])
+}
+
+fn optional(py: Python<'_>, function: &Option<Py<PyAny>>) -> Py<PyAny> {
+    function.as_ref().map_or_else(|| py.None(), |f| f.clone_ref(py))
+}
+
+fn decoded<'py>(py: Python<'py>, decode: Option<&Bound<'py, PyAny>>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    let object = to_python(py, value)?;
+    match decode {
+        Some(decode) if !object.is_none() => decode.call1((object,)),
+        _ => Ok(object),
+    }
+}
+
+/// What Python says of a value: an exception is the reason why not; what stops a program goes on.
+fn outcome<T>(py: Python<'_>, result: PyResult<T>) -> PyResult<Result<T, String>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(Err(error.value(py).to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+fn admit(
+    py: Python<'_>,
+    shard: &Bound<'_, Shard>,
+    population: PopulationId,
+    command: u16,
+    lax: bool,
+) -> PyResult<Result<Vec<Value>, String>> {
+    let (tree, admit) = {
+        let state = shard.get().state()?;
+        let tree = match state.core.hand.as_ref().map(|envelope| &envelope.body) {
+            Some(Body::Record(record)) => record.tree.clone(),
+            _ => Value::Null,
+        };
+        match &state.classes[population.0 as usize].bodies[command as usize] {
+            Codec::Tree { admit, .. } => (tree, admit.clone_ref(py)),
+            _ => return Ok(Err("this body needs no validation by Python".to_owned())),
+        }
+    };
+    let run = || -> PyResult<(Py<PyAny>, Vec<Value>)> {
+        let (body, slots): (Bound<'_, PyAny>, Vec<Bound<'_, PyAny>>) =
+            admit.bind(py).call1((to_python(py, &tree)?, lax))?.extract()?;
+        let slots: PyResult<Vec<Value>> = slots.iter().map(from_python).collect();
+        Ok((body.unbind(), slots?))
+    };
+    match outcome(py, run())? {
+        Ok((body, slots)) => {
+            shard.get().state()?.admitted = Some(body);
+            Ok(Ok(slots))
+        }
+        Err(reason) => Ok(Err(reason)),
+    }
+}
+
+/// A lane that is set from outside: through the lane's own type.
+fn admit_lane(py: Python<'_>, shard: &Bound<'_, Shard>, population: PopulationId, lane: &Lane) -> PyResult<Result<Vec<Value>, String>> {
+    let (tree, sides) = {
+        let state = shard.get().state()?;
+        let tree = match state.core.hand.as_ref().map(|envelope| &envelope.body) {
+            Some(Body::Tree(tree)) => tree.clone(),
+            _ => Value::Null,
+        };
+        let class = &state.classes[population.0 as usize];
+        let pair = |decode: &Option<Py<PyAny>>, encode: &Option<Py<PyAny>>| {
+            (decode.as_ref().map(|f| f.clone_ref(py)), encode.as_ref().map(|f| f.clone_ref(py)))
+        };
+        let decl = &state.core.populations[population.0 as usize].decl;
+        let sides = match lane {
+            Lane::Column(at) => {
+                let at = *at as usize;
+                if tree.is_null() && !decl.columns[at].nullable {
+                    return Ok(Err(format!("`{}` takes no null", decl.columns[at].name)));
+                }
+                vec![pair(&class.columns[at], &class.encoders[at])]
+            }
+            Lane::Map(at) => {
+                let at = *at as usize;
+                vec![pair(&class.maps[at].0, &class.map_encoders[at].0), pair(&class.maps[at].1, &class.map_encoders[at].1)]
+            }
+            _ => Vec::new(),
+        };
+        (tree, sides)
+    };
+    let trees = match (lane, &tree) {
+        (Lane::Map(_), Value::List(pair)) if (1..=2).contains(&pair.len()) => pair.to_vec(),
+        (Lane::Map(_), _) => return Ok(Err("a map lane is set by [key, value], an entry removed by [key]".to_owned())),
+        _ => vec![tree],
+    };
+    let one = |tree: &Value, (decode, encode): &(Option<Py<PyAny>>, Option<Py<PyAny>>)| -> PyResult<Value> {
+        let Some(encode) = encode else { return Ok(tree.clone()) };
+        let mut object = to_python(py, tree)?;
+        if let Some(decode) = decode
+            && !object.is_none()
+        {
+            object = decode.bind(py).call1((object,))?;
+        }
+        from_python(&encode.bind(py).call1((object,))?)
+    };
+    let run = || trees.iter().zip(&sides).map(|(tree, side)| one(tree, side)).collect::<PyResult<Vec<Value>>>();
+    outcome(py, run())
+}
+
+fn filter(
+    py: Python<'_>,
+    shard: &Bound<'_, Shard>,
+    source: SourceId,
+    population: PopulationId,
+    command: u16,
+) -> PyResult<Result<bool, String>> {
+    let (function, body) = {
+        let state = shard.get().state()?;
+        let function = state.filters[source.0 as usize].as_ref().map_or_else(|| py.None(), |f| f.clone_ref(py));
+        let codec = &state.classes[population.0 as usize].bodies[command as usize];
+        let mut admitted = state.admitted.as_ref().map(|object| object.clone_ref(py));
+        let body = match state.core.hand.as_ref().map(|envelope| &envelope.body) {
+            Some(Body::Record(record)) => codec.object(py, record, &mut admitted)?,
+            _ => None,
+        };
+        (function, body)
+    };
+    let body = body.unwrap_or_else(|| py.None().into_bound(py));
+    outcome(py, function.bind(py).call1((body,)).and_then(|kept| kept.is_truthy()))
+}
+
+fn route(py: Python<'_>, shard: &Bound<'_, Shard>, source: SourceId) -> PyResult<Result<String, String>> {
+    let (function, tree) = {
+        let state = shard.get().state()?;
+        let function = state.routes[source.0 as usize].as_ref().map_or_else(|| py.None(), |f| f.clone_ref(py));
+        let raw = state.core.hand.as_ref().map(|envelope| envelope.raw.as_slice()).unwrap_or_default();
+        (function, state.core.sources[source.0 as usize].tree(raw))
+    };
+    match tree {
+        Err(invalid) => Ok(Err(invalid.reason)),
+        Ok(tree) => outcome(py, to_python(py, &tree).and_then(|record| function.bind(py).call1((record,))?.extract::<String>())),
+    }
+}
