@@ -18,12 +18,15 @@ from shoal.app import App, Sink, Source
 from shoal.duration import Seconds
 from shoal.errors import (
     AskTimeout,
+    ConfigError,
     DeclarationError,
+    HandlerDeadline,
     NoSuchTwin,
     NotInTurn,
     OverLimit,
     Reject,
     RemoteRead,
+    RunFailed,
     ShoalError,
     TwinStopped,
     Unset,
@@ -48,8 +51,9 @@ from shoal.types import Point
 from shoal.variables import Done, Save, Severity
 
 if TYPE_CHECKING:
+    from shoal._core import DeadLetter
     from shoal.client import Client, Live
-    from shoal.testing import Kit, Population
+    from shoal.testing import Kit, Population, Sent
 
 __all__ = [
     "Above",
@@ -61,12 +65,15 @@ __all__ = [
     "Below",
     "Client",
     "Command",
+    "ConfigError",
     "Count",
+    "DeadLetter",
     "DeclarationError",
     "Done",
     "Ewma",
     "Fold",
     "Group",
+    "HandlerDeadline",
     "History",
     "Idle",
     "Kit",
@@ -91,10 +98,12 @@ __all__ = [
     "Reject",
     "RemoteRead",
     "Request",
+    "RunFailed",
     "Save",
     "Seconds",
     "Send",
     "SendNothing",
+    "Sent",
     "Settings",
     "Severity",
     "ShoalError",
@@ -115,7 +124,14 @@ __all__ = [
 ]
 
 # Imported when they are first named: a run needs none of them.
-_LATER = {"Client": "shoal.client", "Live": "shoal.client", "Kit": "shoal.testing", "Population": "shoal.testing"}
+_LATER = {
+    "Client": "shoal.client",
+    "DeadLetter": "shoal.testing",
+    "Kit": "shoal.testing",
+    "Live": "shoal.client",
+    "Population": "shoal.testing",
+    "Sent": "shoal.testing",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,8 @@ All times are microseconds: since 1970 UTC for instants.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple, final
 
+from shoal.handlers import Functions
+
 class Handle:
     """Base of ``shoal.Twin``: names one twin of one shard. Not made by users."""
 
@@ -98,32 +100,6 @@ class TableView:
     def setdefault(self, key: Any, default: Any = None, /) -> Any: ...
     def update(self, other: Any = (), /, **entries: Any) -> None: ...
     def clear(self) -> None: ...
-
-class Functions(NamedTuple):
-    """The Python half of one population: what the declaration's numbers call. Defined in ``shoal.handlers``."""
-
-    # handlers[i] of command i, None where there is none
-    handlers: list[Callable[..., Any] | None]
-    # (function, number of arguments after self) of changed lane i
-    changed: list[tuple[Callable[..., Any], int]]
-    timers: list[Callable[..., Any]]
-    create: Callable[..., Any] | None
-    start: Callable[..., Any] | None
-    stop: Callable[..., Any] | None
-    # body i of command i: how the core makes the Python object. One of
-    #   ("nothing",)                       the handler takes no body
-    #   ("scalar",)                        the builtin itself
-    #   ("call", cls, names, positional)   cls(*values) or cls(**given); positional: all fields are positional, in order
-    #   ("dict", names)                    a dict of the fields that were given (TypedDict)
-    #   ("tree", admit, encode)            admit(builtins, lax: bool) -> (body, [slot values]) validates or raises;
-    #                                      encode(body) -> builtins
-    bodies: list[tuple[Any, ...]]
-    # decode functions of column i, as in Cell._bind
-    columns: list[Callable[[Any], Any] | None]
-    # encode functions of column i: what a value that is set from outside goes through
-    encoders: list[Callable[[Any], Any] | None]
-    # (decode_key, decode_value, encode_key, encode_value) of map i
-    maps: list[tuple[Any, Any, Any, Any]]
 
 class DeadLetter(NamedTuple):
     origin: str  # a source's name, a twin's URI, "timer" or "outside"

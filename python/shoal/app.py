@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import timezone, tzinfo
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, overload
 
 import msgspec
@@ -40,7 +40,7 @@ class Sink(Protocol):
 class App(Generic[C]):
     """An application: its twin classes and where their events come from.
 
-    ``config`` is the class of its configuration; ``tz`` the time zone, by its IANA name, of times without one and of days.
+    ``config`` is the class of its configuration; ``tz`` is the time zone, by its IANA name, of times without one.
     """
 
     if TYPE_CHECKING:
@@ -52,14 +52,18 @@ class App(Generic[C]):
 
     def __init__(self, name: str, /, *, config: Any = None, tz: str = "UTC", settings: Settings = MISSING) -> None:
         self._place = here()
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-            raise self._mistake(f"its name {name!r}", "a name has letters, digits, - and _, and starts with a letter: it names files and variables")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", str(name)):
+            raise self._mistake(
+                f"its name {name!r}",
+                "a name has letters, digits, - and _, and starts with a letter: it names files and variables",
+            )
         self.name = name
         self.config_type: type[Any] | None = config
         self.tz = tz
         self.zone: tzinfo = self._zone(tz)
         self.settings = Settings() if settings is MISSING else settings
-        self.classes: list[TwinMeta] = []
+        # in the order of their populations
+        self.classes: list[Any] = []
         self.ingests: list[Ingest] = []
         # of the runs and tests in progress, the newest last
         self._configs: list[Any] = []
@@ -75,7 +79,8 @@ class App(Generic[C]):
         """The configuration of the run or test in progress. Errors: ShoalError while there is none."""
         if not self._configs:
             raise ShoalError(
-                f"{self.name}.config exists only while the app runs: read it in a handler or in on_create, not in a class body"
+                f"{self.name}.config exists only while the app runs: "
+                "read it in a handler or in on_create, not in a class body"
             )
         config: C = self._configs[-1]
         return config
@@ -108,30 +113,44 @@ class App(Generic[C]):
     ) -> None:
         """Declares that the records of a source become commands: ``app.ingest("fixes.jsonl", Bus.report)``.
 
-        ``to`` is the command, or gives each record's node URI, and then ``lane`` names the command. ``key`` is the field that
-        holds the URI's parameter, or a mapping, parameter to field; by default the field has the parameter's name. ``where``
-        gets the decoded body and keeps those for which it is true. ``time`` is the field that moves the clock; ``speed``
-        plays by it, so many seconds a second. A file starts with a run, never in a test.
+        ``to`` is the command, or gives each record's node URI, and then ``lane`` names the command. ``key`` is the
+        field that holds the URI's parameter, or a mapping, parameter to field; by default the field has the parameter's
+        name. ``where`` gets the decoded body and keeps those for which it is true. ``time`` is the field that moves the
+        clock; ``speed`` plays by it, so many seconds a second. A source starts with a run, never in a test.
         """
         place = here()
         subject = f"ingest({source!r})"
         if isinstance(to, Command):
             self._check_key(to, lane, key, place, subject)
         elif not callable(to):
-            raise mistake(place, subject, f"it goes to {to!r}", "give a command, Bus.report, or what returns a record's node URI")
+            raise mistake(
+                place, subject, f"it goes to {to!r}", "give a command, Bus.report, or what returns a record's node URI"
+            )
         elif not lane:
             raise mistake(place, subject, "a function gives the node URI", 'lane= names the command: lane="report"')
         elif key:
             raise mistake(place, subject, "a function gives the node URI, so that key= has no use", "leave it out")
         if where is not None and not callable(where):
-            raise mistake(place, subject, f"where={where!r} is not callable", "it gets the decoded body: where=lambda fix: fix.speed > 0")
+            raise mistake(
+                place,
+                subject,
+                f"where={where!r} is not callable",
+                "it gets the decoded body: where=lambda fix: fix.speed > 0",
+            )
         if not isinstance(time, str):
             raise mistake(place, subject, f"time={time!r}", "it names a field of the record")
-        if speed != "max" and (isinstance(speed, bool) or not isinstance(speed, (int, float)) or not 0 < speed < float("inf")):
-            raise mistake(place, subject, f"speed={speed!r}", 'it is a number above 0 (60: a minute of records in a second), or "max"')
+        if speed != "max" and (type(speed) not in (int, float) or not 0 < speed < float("inf")):
+            raise mistake(
+                place,
+                subject,
+                f"speed={speed!r}",
+                'it is a number above 0 (60: a minute of records in a second), or "max"',
+            )
         self.ingests.append(Ingest(source, to, lane, key, where, time, speed, place))
 
-    def emit(self, lane: Lane[Any] | Map[Any, Any] | object, to: Sink | str, /, *, every: Seconds | None = None) -> None:
+    def emit(
+        self, lane: Lane[Any] | Map[Any, Any] | object, to: Sink | str, /, *, every: Seconds | None = None
+    ) -> None:
         """Sends the changes of a lane to a sink."""
         raise not_yet("app.emit", "sinks")
 
@@ -155,7 +174,7 @@ class App(Generic[C]):
     def declaration(self) -> tuple[bytes, list[type], list[Functions]]:
         """What ``_core.Shard`` takes. Errors: DeclarationError for members of a class that has no place in this app."""
         numbers: dict[type, int] = {cls: number for number, cls in enumerate(self.classes)}
-        schemas = [cls.__shoal__ for cls in self.classes]
+        schemas: list[Schema] = [cls.__shoal__ for cls in self.classes]
         populations = [schema.declaration(numbers) for schema in schemas]
         data = msgspec.json.encode(Declaration(self.name, self.tz, populations, self.settings))
         return data, list(self.classes), [schema.functions(self.zone) for schema in schemas]
@@ -180,23 +199,33 @@ class App(Generic[C]):
         try:
             return self.config_type()
         except TypeError as error:
-            raise self._mistake(f"its config {self.config_type.__name__} has fields without a default ({error})", "give the test one: app.test(config=...)") from None
+            raise self._mistake(
+                f"its config {self.config_type.__name__} has fields without a default ({error})",
+                "give the test one: app.test(config=...)",
+            ) from None
 
     def _register(self, pattern: Any, cls: Any, place: Place) -> Any:
-        if not isinstance(cls, type) or not isinstance(getattr(cls, "__shoal__", None), Schema):
+        if not isinstance(cls, TwinMeta):
             raise mistake(place, f"{self.name}.twin", f"{cls!r} is no twin class", "write class Bus(Twin)")
-        schema: Schema = cls.__shoal__
+        schema = cls.__shoal__
         route = parse(pattern, place, schema.name)
         if not route.segments:
             raise mistake(place, schema.name, f"the pattern {pattern!r} is empty", 'write it as "/bus/{id}"')
         if schema.route is not None:
-            raise mistake(place, schema.name, f"it is at {schema.route.pattern} already", "make a subclass for a second place")
+            raise mistake(
+                place, schema.name, f"it is at {schema.route.pattern} already", "make a subclass for a second place"
+            )
         if cls.__name__ == "Twin" and cls.__module__ == "shoal.twin":
             raise mistake(place, "Twin", "it has no lanes of its own", "write class Bus(Twin)")
         for other in self.classes:
             taken: Schema = other.__shoal__
             if taken.route is not None and taken.route.shape == route.shape:
-                raise mistake(place, schema.name, f"{pattern} and {taken.route.pattern} of {taken.name} are one route", "give one of them another path")
+                raise mistake(
+                    place,
+                    schema.name,
+                    f"{pattern} and {taken.route.pattern} of {taken.name} are one route",
+                    "give one of them another path",
+                )
         schema.app, schema.route, schema.population = self, route, len(self.classes)
         self.classes.append(cls)
         return cls
@@ -204,36 +233,61 @@ class App(Generic[C]):
     def _check_key(self, to: Command[Any], lane: str, key: Any, place: Place, subject: str) -> None:
         schema: Schema | None = getattr(to.owner, "__shoal__", None)
         if schema is None or schema.app is not self or schema.route is None:
-            raise mistake(place, subject, f"{to._label} is of no twin of this app", "register its class first: @app.twin(...)")
+            raise mistake(
+                place, subject, f"{to._label} is of no twin of this app", "register its class first: @app.twin(...)"
+            )
         if lane:
-            raise mistake(place, subject, "lane= is for a function that gives the node URI", "the command says its lane itself: leave it out")
+            raise mistake(
+                place,
+                subject,
+                "lane= is for a function that gives the node URI",
+                "the command says its lane itself: leave it out",
+            )
         names = schema.route.parameters
         if isinstance(key, str):
             if key and len(names) != 1:
                 shown = ", ".join(f'"{name}": "FIELD"' for name in names)
                 raise mistake(
-                    place, subject, f"key={key!r}: {schema.route.pattern} has {len(names)} parameters", f"name the field of each: key={{{shown}}}"
+                    place,
+                    subject,
+                    f"key={key!r}: {schema.route.pattern} has {len(names)} parameters",
+                    f"name the field of each: key={{{shown}}}",
                 )
         elif isinstance(key, Mapping) and all(isinstance(each, str) for pair in key.items() for each in pair):
             unknown = next((name for name in key if name not in names), None)
             if unknown is not None:
-                raise mistake(place, subject, f"key= names `{unknown}`, which is no parameter of {schema.route.pattern}", near(unknown, names))
+                raise mistake(
+                    place,
+                    subject,
+                    f"key= names `{unknown}`, which is no parameter of {schema.route.pattern}",
+                    near(unknown, names),
+                )
         else:
-            raise mistake(place, subject, f"key={key!r}", "it is a field's name, or a mapping from parameters to fields")
+            raise mistake(
+                place, subject, f"key={key!r}", "it is a field's name, or a mapping from parameters to fields"
+            )
 
     def _zone(self, name: Any) -> tzinfo:
         if name == "UTC":
-            return timezone.utc
+            return UTC
         import zoneinfo
 
         try:
             return zoneinfo.ZoneInfo(name)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-            raise self._mistake(f"tz={name!r} is no known time zone", 'it is an IANA name, such as "Europe/Berlin"') from None
+            raise self._mistake(
+                f"tz={name!r} is no known time zone", 'it is an IANA name, such as "Europe/Berlin"'
+            ) from None
 
     def _check_config(self, config: Any) -> None:
-        if not isinstance(config, type) or not (issubclass(config, msgspec.Struct) or hasattr(config, "__dataclass_fields__")):
-            raise self._mistake(f"config={config!r}", "it is a class of settings: class Settings(msgspec.Struct, frozen=True)")
+        if not isinstance(config, type) or not (
+            issubclass(config, msgspec.Struct) or hasattr(config, "__dataclass_fields__")
+        ):
+            raise self._mistake(
+                f"config={config!r}", "it is a class of settings: class Settings(msgspec.Struct, frozen=True)"
+            )
 
     def _mistake(self, what: str, hint: str) -> DeclarationError:
-        return mistake(self._place, f"app {getattr(self, 'name', '')!r}" if hasattr(self, "name") else "App", what, hint)
+        return mistake(
+            self._place, f"app {getattr(self, 'name', '')!r}" if hasattr(self, "name") else "App", what, hint
+        )

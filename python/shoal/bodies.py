@@ -1,22 +1,33 @@
 """What a command takes: how the core decodes it, and how the Python object is made of what was decoded.
 
-A builtin, or a Struct, dataclass or TypedDict of builtins, is decoded by the core into slots, a slot a field. Every other
-type (renames, constraints, hooks, unions, nested records) is read to a tree, which msgspec validates: slots are then the
-paths that folds read.
+A builtin, or a Struct, dataclass or TypedDict of builtins, is decoded by the core into slots, a slot a field. Every
+other type (renames, constraints, hooks, unions, nested records) is read to a tree, which msgspec validates: slots are
+then the paths that folds read.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import inspect as shape
 
 from shoal.declaration import Body, BodyField, Kind
-from shoal.types import NATIVE, Form, Misfit, allows_none, alternatives, form_of, information, literal_kind, rebuild, title
+from shoal.types import (
+    NATIVE,
+    Form,
+    Misfit,
+    allows_none,
+    alternatives,
+    form_of,
+    information,
+    literal_kind,
+    rebuild,
+    title,
+)
 
 # Of `Body.given`, a 64-bit number.
 _MOST_FIELDS = 64
@@ -45,7 +56,8 @@ def shape_of(declared: Any) -> BodyShape:
     info = information(declared)
     if isinstance(info, shape.CustomType):
         raise Misfit(
-            f"{title(declared)} cannot be decoded from JSON", "use a Struct, a dataclass, a TypedDict or builtins as the body"
+            f"{title(declared)} cannot be decoded from JSON",
+            "use a Struct, a dataclass, a TypedDict or builtins as the body",
         )
     if scalar_kind(info) is not None:
         return BodyShape(declared, "scalar", info, ())
@@ -107,14 +119,14 @@ def _plain(info: shape.Type, fields: tuple[shape.Field, ...]) -> bool:
                 and cls.__init__ is msgspec.Struct.__init__
             )
         case shape.DataclassType():
-            cls = info.cls
-            parameters = getattr(cls, "__dataclass_params__", None)
+            made: Any = info.cls
+            parameters = getattr(made, "__dataclass_params__", None)
             return (
                 parameters is not None
                 and parameters.init
-                and not hasattr(cls, "__post_init__")
-                and all(field.init for field in dataclasses.fields(cls))
-                and len(cls.__dataclass_fields__) == len(fields)
+                and not hasattr(made, "__post_init__")
+                and all(field.init for field in dataclasses.fields(made))
+                and len(made.__dataclass_fields__) == len(fields)
             )
     return isinstance(info, shape.TypedDictType)
 
@@ -237,7 +249,7 @@ def _slot(value: Any, path: Path, encode: Callable[[Any], Any] | None, zone: tzi
     return value if encode is None else encode(value)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _instant(value: Any, zone: tzinfo) -> Any:

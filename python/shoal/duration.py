@@ -27,7 +27,7 @@ def microseconds(value: Seconds) -> int:
         return span
     if isinstance(value, timedelta):
         span = value // timedelta(microseconds=1)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool) and value == value and abs(value) < _LONGEST / 1e6:
+    elif type(value) in (int, float) and abs(value) < _LONGEST / 1e6:
         span = round(value * 1_000_000)
     else:
         raise WrongType(f"{value!r} is no span of time; {_FORMS}")

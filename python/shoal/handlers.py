@@ -63,7 +63,10 @@ def mark(fn: F, kind: Literal["handler", "changed", "every"], lane: Declared | N
     """Leaves a mark on a function of a class body and returns the function itself."""
     if not inspect.isfunction(fn):
         raise mistake(
-            here(), f"@{kind}", f"{fn!r} is not a function", "decorate a plain method of the class, below any other decorator"
+            here(),
+            f"@{kind}",
+            f"{fn!r} is not a function",
+            "decorate a plain method of the class, below any other decorator",
         )
     fn.__dict__.setdefault(_MARKS, []).append(Mark(kind, lane, period, here()))
     return fn
@@ -92,7 +95,7 @@ class Found(NamedTuple):
 
 
 def parameters(fn: Callable[..., Any]) -> tuple[int, float]:
-    """(fewest, most) positional arguments after self. Required keyword arguments make it (1000, 1000): nobody can call it."""
+    """(fewest, most) positional arguments after self; (1000, 1000) where a keyword is required: nobody can call it."""
     fewest = most = 0.0
     for parameter in list(inspect.signature(fn).parameters.values())[1:]:
         match parameter.kind:

@@ -27,11 +27,18 @@ class Route(NamedTuple):
         return tuple(segment.get("literal") for segment in self.segments)
 
     def texts(self, cls: type, values: tuple[Any, ...]) -> tuple[str, ...]:
-        """The parameters of one twin's URI. Errors: WrongType for too few, too many, or what is no text or whole number."""
+        """The parameters of one twin's URI. Errors: WrongType for too few or many, or no text or whole number."""
         if len(values) != len(self.parameters):
-            names = ", ".join(self.parameters)
-            raise WrongType(f"{cls.__name__} is at {self.pattern}: at({', '.join([cls.__name__, names]) if names else cls.__name__}), not {len(values)} parameters")
-        return tuple([value if type(value) is str else _text(cls, name, value) for name, value in zip(self.parameters, values, strict=True)])
+            raise WrongType(
+                f"{cls.__name__} is at {self.pattern}: write at({', '.join([cls.__name__, *self.parameters])}); "
+                f"it was given {len(values)} parameter(s)"
+            )
+        return tuple(
+            [
+                value if type(value) is str else _text(cls, name, value)
+                for name, value in zip(self.parameters, values, strict=True)
+            ]
+        )
 
 
 def _text(cls: type, name: str, value: Any) -> str:
@@ -54,17 +61,25 @@ def parse(pattern: Any, place: Place, subject: str) -> Route:
     names: list[str] = []
     for part in pattern[1:].split("/"):
         if not part:
-            raise wrong("has an empty segment", "leave out the last / or the doubled one" if len(pattern) > 1 else 'write it as "/city"')
+            raise wrong(
+                "has an empty segment",
+                "leave out the last / or the doubled one" if len(pattern) > 1 else 'write it as "/city"',
+            )
         if part.startswith("{") and part.endswith("}"):
             name = part[1:-1]
             if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-                raise wrong(f"has the parameter {part}, which is no name", "a parameter is read as self.params.NAME: letters, digits and _")
+                raise wrong(
+                    f"has the parameter {part}, which is no name",
+                    "a parameter is read as self.params.NAME: letters, digits and _",
+                )
             if name in names:
                 raise wrong(f"has the parameter {part} twice", "give each its own name")
             names.append(name)
             segments.append({"parameter": name})
         elif "{" in part or "}" in part:
-            raise wrong(f"has {part!r}: a parameter is a whole segment", "put a / between the fixed part and the parameter")
+            raise wrong(
+                f"has {part!r}: a parameter is a whole segment", "put a / between the fixed part and the parameter"
+            )
         elif not _LITERAL.fullmatch(part) or part in (".", ".."):
             raise wrong(f"has {part!r}", "a fixed segment has letters, digits, and - . _ ~ only")
         else:

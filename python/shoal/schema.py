@@ -12,7 +12,18 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoal.bodies import BodyPlan
-from shoal.declaration import Column, CommandLane, Fold, Hooks, MapTable, MembersTable, Population, Segment, Timer, Watched
+from shoal.declaration import (
+    Column,
+    CommandLane,
+    Fold,
+    Hooks,
+    MapTable,
+    MembersTable,
+    Population,
+    Segment,
+    Timer,
+    Watched,
+)
 from shoal.handlers import HOOKS, Found, Functions, is_async, marks, parameters, period_of, place_of, takes
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Declared, Lane
@@ -100,14 +111,18 @@ class Schema:
     def own(self, reference: D, asking: Declared) -> D:
         """This class's lane that ``reference`` names. Errors: DeclarationError where it is not a lane of this class."""
         if not reference.attribute:
-            raise asking._mistake(f"it reads a {type(reference).__name__} without a name", "give the inner one a line of its own")
+            raise asking._mistake(
+                f"it reads a {type(reference).__name__} without a name", "give the inner one a line of its own"
+            )
         found = self.lanes.get(reference.attribute)
         if reference.owner is None or not issubclass(self.cls, reference.owner) or found is None:
             raise asking._mistake(
                 f"{reference._label} belongs to another class",
                 "a twin folds its own lanes; those of others are folded over a group: Mean(Bus.speed, over=buses)",
             )
-        if isinstance(reference, Command) != isinstance(found, Command) or isinstance(reference, Map) != isinstance(found, Map):
+        if isinstance(reference, Command) != isinstance(found, Command) or isinstance(reference, Map) != isinstance(
+            found, Map
+        ):
             raise asking._mistake(f"{found._label} is {found._kind} here, and {reference._label} was {reference._kind}")
         return found  # type: ignore[return-value]
 
@@ -132,7 +147,9 @@ class Schema:
         self.maps.append(table)
         self._map_functions.append(functions)
 
-    def add_command(self, lane: Declared, entry: CommandLane, handler: Callable[..., Any] | None, body: BodyPlan) -> None:
+    def add_command(
+        self, lane: Declared, entry: CommandLane, handler: Callable[..., Any] | None, body: BodyPlan
+    ) -> None:
         self.commands.append(entry)
         self._handlers.append(handler)
         self._bodies.append(body)
@@ -144,7 +161,9 @@ class Schema:
         self.members.append((lane, table))
 
     def handler_of(self, command: Command[Any]) -> Callable[..., Any] | None:
-        found = next((each for each in self._found if each.mark.kind == "handler" and each.lane == command.attribute), None)
+        found = next(
+            (each for each in self._found if each.mark.kind == "handler" and each.lane == command.attribute), None
+        )
         if found is None:
             return None
         function = self._method(found)
@@ -152,7 +171,9 @@ class Schema:
         if not takes(function, count):
             shape = "(self)" if count == 0 else "(self, body)"
             reason = "its command has no body" if count == 0 else f"the body is a {command._shape.title}"
-            raise self._misplaced(function, found.method, f"the handler of {command._label} must take {shape}: {reason}")
+            raise self._misplaced(
+                function, found.method, f"the handler of {command._label} must take {shape}: {reason}"
+            )
         return function
 
     # -- the whole as data
@@ -195,12 +216,13 @@ class Schema:
         number = numbers.get(lane.cls)
         if number is None:
             raise lane._mistake(
-                f"{lane.cls.__name__} belongs to no population of this app", f'register it: @app.twin("/{lane.cls.__name__.lower()}/{{id}}")'
+                f"{lane.cls.__name__} belongs to no population of this app",
+                f'register it: @app.twin("/{lane.cls.__name__.lower()}/{{id}}")',
             )
         wanted = self.route.parameters
         if table.by is not None and len(table.by) != len(wanted):
             raise lane._mistake(
-                f"by= has {len(table.by)} lane(s), and {self.name} is at {self.route.pattern} with {len(wanted)} parameter(s)",
+                f"by= has {len(table.by)} lane(s), and {self.route.pattern} has {len(wanted)} parameter(s)",
                 "name one lane of the members for each: by=Bus.route, by=(Bus.line, Bus.direction)",
             )
         return MembersTable(table.name, number, table.by, table.rollups)
@@ -224,7 +246,9 @@ class Schema:
         wire: dict[str, str] = {}
         for attribute, lane in self.lanes.items():
             if wire.setdefault(lane.name, attribute) != attribute:
-                raise lane._mistake(f"its name on the wire, {lane.name!r}, is that of {wire[lane.name]}", "give it another name=")
+                raise lane._mistake(
+                    f"its name on the wire, {lane.name!r}, is that of {wire[lane.name]}", "give it another name="
+                )
             self._check_not_hidden(attribute, lane)
             setattr(self.cls, attribute, lane)
 
@@ -250,7 +274,11 @@ class Schema:
                 if lane is not None:
                     own = self.lanes.get(lane.attribute)
                     if own is None or lane.owner is None or not issubclass(self.cls, lane.owner):
-                        raise mistake(mark.place, f"{self.name}.{name}", f"@{mark.kind} of {lane._label or 'a lane without a name'}, which is no lane of {self.name}")
+                        raise mistake(
+                            mark.place,
+                            f"{self.name}.{name}",
+                            f"@{mark.kind} of {lane._label or 'an unnamed lane'}, which is no lane of {self.name}",
+                        )
                 self.own_marks.append(Found(mark, "" if lane is None else lane.attribute, name))
         found: dict[tuple[str, str], Found] = {}
         for each in [*(own for base in bases for own in base.own_marks), *self.own_marks]:
@@ -273,7 +301,11 @@ class Schema:
             if cls in self._ground:
                 continue
             for name, value in vars(cls).items():
-                if inspect.isfunction(value) and not (name.startswith("__") and name.endswith("__")) and name not in HOOKS:
+                if (
+                    inspect.isfunction(value)
+                    and not (name.startswith("__") and name.endswith("__"))
+                    and name not in HOOKS
+                ):
                     names[name] = None
         for name in names:
             function = getattr(self.cls, name)
@@ -294,17 +326,26 @@ class Schema:
             lane = self.lanes[each.lane]
             function = self._method(each)
             if is_async(function):
-                raise self._misplaced(function, each.method, "a `changed` handler cannot be async", "it is part of the turn that changed the lane")
+                raise self._misplaced(
+                    function,
+                    each.method,
+                    "a `changed` handler cannot be async",
+                    "it is part of the turn that changed the lane",
+                )
             if isinstance(lane, Map):
                 self._watch({"map": lane.number}, each, function, (3,), "(self, key, new, old)")
             else:
                 assert isinstance(lane, Lane)
                 self._watch({"column": lane.column}, each, function, (2, 1), "(self, new) or (self, new, old)")
 
-    def _watch(self, watched: Watched, found: Found, function: Callable[..., Any], counts: tuple[int, ...], shape: str) -> None:
+    def _watch(
+        self, watched: Watched, found: Found, function: Callable[..., Any], counts: tuple[int, ...], shape: str
+    ) -> None:
         count = next((each for each in counts if takes(function, each)), None)
         if count is None:
-            raise self._misplaced(function, found.method, f"the `changed` handler of {self.lanes[found.lane]._label} must take {shape}")
+            raise self._misplaced(
+                function, found.method, f"the `changed` handler of {self.lanes[found.lane]._label} must take {shape}"
+            )
         self.changed.append(watched)
         self._changed_functions.append((function, count))
 
@@ -314,9 +355,19 @@ class Schema:
             if hook is None:
                 continue
             if not inspect.isfunction(hook):
-                raise mistake(place_of(hook), f"{self.name}.{name}", f"{name} is a hook", f"write it as a method: def {name}(self) -> None")
+                raise mistake(
+                    place_of(hook),
+                    f"{self.name}.{name}",
+                    f"{name} is a hook",
+                    f"write it as a method: def {name}(self) -> None",
+                )
             if is_async(hook):
-                raise self._misplaced(hook, name, "a hook cannot be async", "start the work by a command or a timer: self.after(0, self.load)")
+                raise self._misplaced(
+                    hook,
+                    name,
+                    "a hook cannot be async",
+                    "start the work by a command or a timer: self.after(0, self.load)",
+                )
             if not takes(hook, 0):
                 raise self._misplaced(hook, name, "a hook takes nothing besides self")
 
@@ -329,7 +380,9 @@ class Schema:
         function = getattr(self.cls, found.method, None)
         if not inspect.isfunction(function):
             raise mistake(
-                found.mark.place, f"{self.name}.{found.method}", f"it is no plain method here, and @{found.mark.kind} needs one"
+                found.mark.place,
+                f"{self.name}.{found.method}",
+                f"it is no plain method here, and @{found.mark.kind} needs one",
             )
         return function
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from logging import LoggerAdapter
 from random import Random
 from typing import TYPE_CHECKING, Any, overload
@@ -21,8 +21,10 @@ from shoal.variables import Done, T
 if TYPE_CHECKING:
     from shoal.route import Route
 
-RESERVED = frozenset("uri params now random log at after cancel delete on_create on_start on_stop".split())
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+RESERVED = frozenset(
+    ["uri", "params", "now", "random", "log", "at", "after", "cancel", "delete", "on_create", "on_start", "on_stop"]
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Names(dict[str, Any]):
@@ -37,20 +39,30 @@ class Names(dict[str, Any]):
         if isinstance(value, Declared) or isinstance(old, Declared):
             self._check(name, old, value)
         elif old is not None and marks(old) and not (isinstance(value, property) or value is old):
-            raise self._wrong(name, "this method is defined twice, and the first one handles a lane", "give each its own name")
+            raise self._wrong(
+                name, "this method is defined twice, and the first one handles a lane", "give each its own name"
+            )
         super().__setitem__(name, value)
 
     def _check(self, name: str, old: Any, value: Any) -> None:
         if isinstance(value, Declared) and name in RESERVED:
-            hint = f"write it as a method: def {name}(self) -> None" if name in HOOKS else f'use another one, such as `{name}_`, and name="{name}" for the wire'
+            hint = (
+                f"write it as a method: def {name}(self) -> None"
+                if name in HOOKS
+                else f'use another one, such as `{name}_`, and name="{name}" for the wire'
+            )
             raise self._wrong(name, "the name is reserved: every twin has it", hint)
         if isinstance(value, Declared) and name in _OWN:
             raise self._wrong(name, "the name is Shoal's own", "use another one")
         if old is not None and old is not value:
             if isinstance(old, Declared) and isinstance(value, Declared):
-                raise self._wrong(name, f"the lane is declared twice, first in line {old.place.line}", "give one of them another name")
+                raise self._wrong(
+                    name, f"the lane is declared twice, first in line {old.place.line}", "give one of them another name"
+                )
             lane, other = (old, value) if isinstance(old, Declared) else (value, old)
-            raise self._wrong(name, f"{lane._kind} and a {type(other).__name__} have the same name", "give one of them another name")
+            raise self._wrong(
+                name, f"{lane._kind} and a {type(other).__name__} have the same name", "give one of them another name"
+            )
 
     def _wrong(self, name: str, what: str, hint: str) -> Exception:
         return mistake(here(), f"{self.cls}.{name}", what, hint)
@@ -62,7 +74,7 @@ class TwinMeta(type):
     __shoal__: Schema
 
     @classmethod
-    def __prepare__(metacls, name: str, bases: tuple[type, ...], /, **options: Any) -> Names:
+    def __prepare__(cls, name: str, bases: tuple[type, ...], /, **options: Any) -> Names:
         return Names(name)
 
     def __new__(metacls, name: str, bases: tuple[type, ...], names: dict[str, Any], /, **options: Any) -> TwinMeta:
@@ -71,7 +83,12 @@ class TwinMeta(type):
         names = {**names, "__slots__": ()}
         for attribute, value in names.items():
             if isinstance(value, Declared) and attribute.startswith("__"):
-                raise mistake(value.place, f"{name}.{attribute}", "a lane's name cannot start with two underscores", "one makes it private")
+                raise mistake(
+                    value.place,
+                    f"{name}.{attribute}",
+                    "a lane's name cannot start with two underscores",
+                    "one makes it private",
+                )
         own = {attribute: value for attribute, value in names.items() if isinstance(value, Declared)}
         cls = super().__new__(metacls, name, bases, names, **options)
         _check_bases(cls, place)
@@ -93,10 +110,17 @@ def _check_names(cls: str, names: dict[str, Any], place: Place) -> None:
         if name in names:
             raise mistake(_place(names[name], place), f"{cls}.{name}", "a twin class cannot have it", hint)
     if names.get("__slots__", ()) not in ((), []):
-        raise mistake(place, f"{cls}.__slots__", "a twin has no attributes besides its lanes", "declare a lane, or a Local for a Python object")
+        raise mistake(
+            place,
+            f"{cls}.__slots__",
+            "a twin has no attributes besides its lanes",
+            "declare a lane, or a Local for a Python object",
+        )
     for name, value in names.items():
         if name in RESERVED and name not in HOOKS:
-            raise mistake(_place(value, place), f"{cls}.{name}", "the name is reserved: every twin has it", "use another one")
+            raise mistake(
+                _place(value, place), f"{cls}.{name}", "the name is reserved: every twin has it", "use another one"
+            )
         if name in _OWN:
             raise mistake(_place(value, place), f"{cls}.{name}", "the name is Shoal's own", "use another one")
 
@@ -111,7 +135,12 @@ def _check_bases(cls: type, place: Place) -> None:
         for base in cls.__mro__[1:]:
             lane = next((value for value in vars(base).values() if isinstance(value, Declared)), None)
             if lane is not None and not isinstance(base, TwinMeta):
-                raise mistake(lane.place, f"{base.__name__}", "it has lanes and is no twin class", f"write class {base.__name__}(Twin): a mixin needs no pattern")
+                raise mistake(
+                    lane.place,
+                    f"{base.__name__}",
+                    "it has lanes and is no twin class",
+                    f"write class {base.__name__}(Twin): a mixin needs no pattern",
+                )
         return
     guilty = next((base for base in reversed(cls.__mro__) if base.__dictoffset__ != 0), cls)
     raise mistake(
@@ -137,17 +166,20 @@ class Params:
             return self.__values[names.index(name)]
         except ValueError:
             hint = near(name, names)
-            raise AttributeError(f"{self.__route.pattern} has no parameter `{name}`" + (f"; {hint}" if hint else ""), name=name, obj=self) from None
+            raise AttributeError(
+                f"{self.__route.pattern} has no parameter `{name}`" + (f"; {hint}" if hint else ""), name=name, obj=self
+            ) from None
 
     def __repr__(self) -> str:
-        return f"Params({', '.join(f'{name}={value!r}' for name, value in zip(self.__route.parameters, self.__values, strict=True))})"
+        pairs = zip(self.__route.parameters, self.__values, strict=True)
+        return f"Params({', '.join(f'{name}={value!r}' for name, value in pairs)})"
 
 
 class Twin(_core.Handle, metaclass=TwinMeta):
     """The live counterpart of one entity. Its lanes are declared in the class, its behaviour is its methods.
 
-    A twin exists from its first event until ``delete()``. What a method sees and changes is this turn's: kept as a whole
-    when the turn ends, or undone as a whole when it fails.
+    A twin exists from its first event until ``delete()``. What a method sees and changes is this turn's: kept as a
+    whole when the turn ends, or undone as a whole when it fails.
     """
 
     __slots__ = ()
@@ -162,7 +194,7 @@ class Twin(_core.Handle, metaclass=TwinMeta):
         """The time of the event in progress, in the app's time zone; the same during a whole turn."""
         zone = _app(type(self)).zone
         now = _EPOCH + timedelta(microseconds=self._now())
-        return now if zone is timezone.utc else now.astimezone(zone)
+        return now if zone is UTC else now.astimezone(zone)
 
     @property
     def random(self) -> Random:
@@ -198,7 +230,7 @@ class Twin(_core.Handle, metaclass=TwinMeta):
     def at(self, cls: type[Any] | str, /, *params: object) -> Any:
         """Another twin, to send commands to: ``self.at(City).speeder(self.uri)``. It need not exist yet.
 
-        ``params`` are the parameters of its pattern: texts or whole numbers. Errors: WrongType for another number of them.
+        ``params`` are the parameters of its pattern, texts or whole numbers. Errors: WrongType for too few or many.
         """
         from shoal.reference import Reference
 
@@ -209,7 +241,7 @@ class Twin(_core.Handle, metaclass=TwinMeta):
         return Reference(self, cls, address(_app(type(self)), cls, params))
 
     def after(self, delay: Seconds, method: Callable[[], Done], /) -> None:
-        """Runs a method of this twin after a while: ``self.after("30 s", self.offline)``. Again moves it: one timer a method."""
+        """Runs a method of this twin later: ``self.after("30 s", self.offline)``. Again moves it."""
         self._after(_timer(self, method), microseconds(delay))
 
     def cancel(self, method: Callable[[], Done], /) -> None:
@@ -256,7 +288,9 @@ def _timer(twin: Twin, method: Any) -> int:
     name = function.__name__
     number = schema.timer_numbers.get(name)
     if number is None:
-        raise WrongType(f"{schema.name}.{name} cannot be a timer: it takes arguments, or is a hook; keep what it needs in a lane")
+        raise WrongType(
+            f"{schema.name}.{name} cannot be a timer: it takes arguments, or is a hook; keep what it needs in a lane"
+        )
     if getattr(type(twin), name) is not function:
         raise WrongType(f"{schema.name} overrides {name}: a timer runs self.{name}")
     return number

@@ -107,18 +107,26 @@ def form_of(declared: Any) -> Form:
     constrained = False
     if len(kinds) == 1:
         column, choices, constrained = _column(kinds[0])
-    return Form(declared, column, nullable, choices, constrained, tuple({each for kind in kinds for each in _classes(kind)}))
+    return Form(
+        declared, column, nullable, choices, constrained, tuple({each for kind in kinds for each in _classes(kind)})
+    )
 
 
 def information(declared: Any) -> shape.Type:
     """msgspec's description of a type. Errors: Misfit for texts and for what msgspec does not know."""
     text = _text_in(declared)
     if text is not None:
-        raise Misfit(f"its type is the text {text!r}", f"types are values: write {text} without quotes, after the class is defined")
+        raise Misfit(
+            f"its type is the text {text!r}",
+            f"types are values: write {text} without quotes, after the class is defined",
+        )
     try:
         info = shape.type_info(declared)
     except (TypeError, NameError, AttributeError) as error:
-        raise Misfit(f"{title(declared)} is no type that Shoal can hold ({error})", "use builtins, msgspec Structs or dataclasses") from None
+        raise Misfit(
+            f"{title(declared)} is no type that Shoal can hold ({error})",
+            "use builtins, msgspec Structs or dataclasses",
+        ) from None
     while isinstance(info, shape.Metadata):
         info = info.type
     return info
@@ -197,11 +205,13 @@ def check_immutable(info: shape.Type, declared: Any, seen: frozenset[type] = fro
         case shape.AnyType() | shape.CustomType() | shape.RawType() | shape.ExtType():
             raise Misfit(
                 f"values of {title(declared)} cannot be kept in a column",
-                "name an immutable type (builtins, tuple, frozen Struct or dataclass), or keep the object in Local(...)",
+                "name an immutable type (builtins, tuple, frozen Struct or dataclass), or keep it in a Local(...)",
             )
         case shape.StructType():
             if not info.cls.__struct_config__.frozen:
-                raise _mutable(declared, f"Struct {info.cls.__name__}", f"class {info.cls.__name__}(msgspec.Struct, frozen=True)")
+                raise _mutable(
+                    declared, f"Struct {info.cls.__name__}", f"class {info.cls.__name__}(msgspec.Struct, frozen=True)"
+                )
             inside = [field.type for field in info.fields]
         case shape.DataclassType():
             if not _frozen(info.cls):

@@ -45,13 +45,15 @@ class Command(Declared, Generic[B]):
     if TYPE_CHECKING:
 
         @overload
-        def __init__(self: Command[None], *, name: str = "", unit: str = "", doc: str = "") -> None: ...
+        def __init__(self: Command[None], /, *, name: str = "", unit: str = "", doc: str = "") -> None: ...
         @overload
         def __init__(
             self, body: TypeForm[B], /, *, time: str = "", name: str = "", unit: str = "", doc: str = ""
         ) -> None: ...
 
-    def __init__(self, body: Any = MISSING, /, *, time: str = "", name: str = "", unit: str = "", doc: str = "") -> None:
+    def __init__(
+        self, body: Any = MISSING, /, *, time: str = "", name: str = "", unit: str = "", doc: str = ""
+    ) -> None:
         super().__init__(name, unit, doc)
         self.time = time
         self._shape: BodyShape = NOTHING
@@ -70,7 +72,7 @@ class Command(Declared, Generic[B]):
         """Typed as the body; while the class is made it records the path to a field."""
         if self._misfit_of_body is not None:
             raise self._misfit(self._misfit_of_body)
-        path: Any = Body(self, ())
+        path: B = Body(self, ())  # type: ignore[assignment]
         return path
 
     if TYPE_CHECKING:
@@ -124,7 +126,8 @@ class Command(Declared, Generic[B]):
         kind = scalar_kind(fields[self.time])
         if kind is None or kind[0] not in ("time", "int", "float"):
             raise self._mistake(
-                f"time={self.time!r}: the field cannot be the event's time", "a datetime is, or a number (s, ms or µs since 1970)"
+                f"time={self.time!r}: the field cannot be the event's time",
+                "a datetime is, or a number (s, ms or µs since 1970)",
             )
 
     def _form(self, path: Path) -> Form:
@@ -139,14 +142,19 @@ class Command(Declared, Generic[B]):
     def _declare(self, schema: Schema) -> None:
         handler = schema.handler_of(self)
         planned = self._plan()
-        lane = CommandLane(self.name, planned.declared, None if handler is None else is_async(handler), planned.time_slot)
+        lane = CommandLane(
+            self.name, planned.declared, None if handler is None else is_async(handler), planned.time_slot
+        )
         schema.add_command(self, lane, handler, planned)
 
     def _body_of(self, arguments: tuple[Any, ...]) -> Any:
         """What was given to a call of the command. Errors: WrongType for too many or too few."""
         if self._shape.kind == "nothing":
             if arguments:
-                raise WrongType(f"{self._label} takes no body, got {arguments[0]!r}; declare it as Command({type(arguments[0]).__name__})")
+                raise WrongType(
+                    f"{self._label} takes no body, got {arguments[0]!r}; "
+                    f"declare it as Command({type(arguments[0]).__name__})"
+                )
             return None
         if len(arguments) != 1:
             raise WrongType(f"{self._label} takes one body, a {self._shape.title}; got {len(arguments)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Never, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Never, Self, overload
 
 from shoal import _core
 from shoal.declaration import Column, Rollup
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from shoal.twin import Twin
 
 
-class Source(NamedTuple):
-    """What a fold of a final class reads: one of ``command`` (with paths of its body), ``lane`` and ``map``, or members."""
+class Reads(NamedTuple):
+    """What a fold of a final class reads: a ``command`` (with paths of its body), a ``lane``, a ``map``, or members."""
 
     # Any: to a checker a Command in a class is a descriptor
     command: Any
@@ -73,7 +73,9 @@ class Fold(Lane[V], _core.Cell):
     ) -> None:
         super().__init__(name, unit, doc, save, True)
         if last is not None or every is not None:
-            raise not_yet(f"{type(self).__name__}({'last' if last is not None else 'every'}=...)", "windows and histories")
+            raise not_yet(
+                f"{type(self).__name__}({'last' if last is not None else 'every'}=...)", "windows and histories"
+            )
         self.src = src
         self.over = over
         self.default = default
@@ -84,6 +86,7 @@ class Fold(Lane[V], _core.Cell):
         def __get__(self, obj: None, owner: type[Any]) -> Self: ...
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> V: ...
+        def __get__(self, obj: Any, owner: Any) -> Any: ...
         def __set__(self, obj: Twin, value: Never) -> None: ...
 
     def _resolve(self, schema: Schema) -> None:
@@ -118,7 +121,7 @@ class Fold(Lane[V], _core.Cell):
     def _settings(self, schema: Schema) -> dict[str, Any]:
         return {}
 
-    def _find_source(self, schema: Schema, src: Any) -> Source:
+    def _find_source(self, schema: Schema, src: Any) -> Reads:
         """A field of a body or a lane, of this class."""
         fields = fields_in(src)
         if fields is not None:
@@ -126,25 +129,27 @@ class Fold(Lane[V], _core.Cell):
             forms = [self._form_at(command, path) for path in fields.paths]
             command._paths.extend(path for path in fields.paths if path not in command._paths)
             if len(forms) == 1:
-                return Source(command, fields.paths, None, None, forms[0])
+                return Reads(command, fields.paths, None, None, forms[0])
             if not all(form.number for form in forms):
-                raise self._mistake("a Point takes two number fields", "Point(report.body.lat, report.body.lon), in degrees")
-            return Source(command, fields.paths, None, None, form_of(Point))
+                raise self._mistake(
+                    "a Point takes two number fields", "Point(report.body.lat, report.body.lon), in degrees"
+                )
+            return Reads(command, fields.paths, None, None, form_of(Point))
         if isinstance(src, Command):
-            return Source(schema.own(src, self), (), None, None, None)
+            return Reads(schema.own(src, self), (), None, None, None)
         if isinstance(src, Map):
-            return Source(None, (), None, schema.own(src, self), None)
+            return Reads(None, (), None, schema.own(src, self), None)
         if isinstance(src, Lane):
             lane = schema.own(src, self)
             schema.resolve(lane)
-            return Source(None, (), lane, None, lane.form)
+            return Reads(None, (), lane, None, lane.form)
         if isinstance(src, Declared):
             raise self._mistake(f"{type(src).__name__} cannot be folded", "fold a field of a command's body or a lane")
         if src is None or src is MISSING:
             raise self._mistake("it has nothing to fold", self._usage())
         raise self._mistake(f"it folds {src!r}, which is no lane", self._usage())
 
-    def _find_members(self, schema: Schema, over: Any) -> Source:
+    def _find_members(self, schema: Schema, over: Any) -> Reads:
         """A lane of the members' class: the lane becomes a roll-up of the group."""
         if not isinstance(over, Members):
             raise self._mistake(f"over={over!r} is no Members lane", "declare buses = Members(Bus) and give over=buses")
@@ -164,14 +169,16 @@ class Fold(Lane[V], _core.Cell):
             if not isinstance(lane, Lane):
                 raise self._mistake(f"{lane._label} is {lane._kind}, which cannot be rolled up")
         members._rollups.append(Rollup(self._fold, None if lane is None else lane.column, self.column))
-        return Source(None, (), None, None, None if lane is None else lane.form)
+        return Reads(None, (), None, None, None if lane is None else lane.form)
 
     def _form_at(self, command: Command[Any], path: Path) -> Form:
         """The type of a field in the final class, whose command may be another than the one that was written down."""
         try:
             return command._form(path)
         except KeyError as missing:
-            raise self._mistake(f"{command._label} takes a {command._shape.title}, which has no field `{missing.args[0]}`") from None
+            raise self._mistake(
+                f"{command._label} takes a {command._shape.title}, which has no field `{missing.args[0]}`"
+            ) from None
         except Misfit as misfit:
             raise self._misfit(misfit) from None
 
@@ -181,10 +188,13 @@ class Fold(Lane[V], _core.Cell):
             raise self._mistake(f"{type(self).__name__} folds numbers, and this is no value", self._usage())
         if source.column == "bool":
             raise self._mistake(
-                f"{type(self).__name__} folds numbers, and its source is a bool", "Count(lane, over=members) counts those that are true"
+                f"{type(self).__name__} folds numbers, and its source is a bool",
+                "Count(lane, over=members) counts those that are true",
             )
         if not source.number:
-            raise self._mistake(f"{type(self).__name__} folds numbers, and its source is {title(source.type)}", self._usage())
+            raise self._mistake(
+                f"{type(self).__name__} folds numbers, and its source is {title(source.type)}", self._usage()
+            )
         return form_of(int if source.column == "int64" else float)
 
     def _span(self, option: str, value: Seconds) -> int:
@@ -195,4 +205,5 @@ class Fold(Lane[V], _core.Cell):
             raise self._mistake(f"{option}=: {error}") from None
 
     def _usage(self) -> str:
-        return f"{type(self).__name__} takes a field of a command's body, such as report.body.speed, or a lane of this class"
+        name = type(self).__name__
+        return f"{name} takes a field of a command's body, such as report.body.speed, or a lane of this class"

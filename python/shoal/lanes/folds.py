@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from shoal.duration import Seconds
 from shoal.lanes.command import Command
 from shoal.lanes.fold import Fold
-from shoal.lanes.lane import MISSING, Declared, Lane, Num, ReadOnly
+from shoal.lanes.lane import MISSING, Declared, Lane, Num
 from shoal.lanes.members import Members
 from shoal.lanes.path import fields_in
 from shoal.types import Form, form_of
@@ -36,7 +36,7 @@ class Latest(Fold[V]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
         @overload
         def __init__(
@@ -49,7 +49,7 @@ class Latest(Fold[V]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
 
     def __init__(
@@ -62,7 +62,7 @@ class Latest(Fold[V]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
         super().__init__(src, default=default, name=name, unit=unit, doc=doc, save=save)
 
@@ -94,7 +94,7 @@ class Sum(Fold[N]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
         @overload
         def __init__(
@@ -110,7 +110,7 @@ class Sum(Fold[N]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
 
     def __init__(
@@ -126,9 +126,11 @@ class Sum(Fold[N]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
-        super().__init__(src, over=over, last=last, every=every, default=default, name=name, unit=unit, doc=doc, save=save)
+        super().__init__(
+            src, over=over, last=last, every=every, default=default, name=name, unit=unit, doc=doc, save=save
+        )
 
     def _result(self, source: Form | None) -> Form:
         return self._number(source)
@@ -155,7 +157,7 @@ class Min(Fold[N]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
         @overload
         def __init__(
@@ -171,7 +173,7 @@ class Min(Fold[N]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
 
     def __init__(
@@ -187,9 +189,11 @@ class Min(Fold[N]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
-        super().__init__(src, over=over, last=last, every=every, default=default, name=name, unit=unit, doc=doc, save=save)
+        super().__init__(
+            src, over=over, last=last, every=every, default=default, name=name, unit=unit, doc=doc, save=save
+        )
 
     def _result(self, source: Form | None) -> Form:
         return self._number(source)
@@ -216,7 +220,7 @@ class Max(Fold[N]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
         @overload
         def __init__(
@@ -232,7 +236,7 @@ class Max(Fold[N]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
 
     def __init__(
@@ -248,9 +252,11 @@ class Max(Fold[N]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
-        super().__init__(src, over=over, last=last, every=every, default=default, name=name, unit=unit, doc=doc, save=save)
+        super().__init__(
+            src, over=over, last=last, every=every, default=default, name=name, unit=unit, doc=doc, save=save
+        )
 
     def _result(self, source: Form | None) -> Form:
         return self._number(source)
@@ -274,9 +280,11 @@ class Mean(Fold[float]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
-        super().__init__(src, over=over, last=last, every=every, default=default, name=name, unit=unit, doc=doc, save=save)
+        super().__init__(
+            src, over=over, last=last, every=every, default=default, name=name, unit=unit, doc=doc, save=save
+        )
 
     def _result(self, source: Form | None) -> Form:
         self._number(source)
@@ -286,8 +294,8 @@ class Mean(Fold[float]):
 class Ewma(Fold[float]):
     """The exponentially weighted moving average; it starts at the first value.
 
-    ``alpha``, above 0 and at most 1, is the weight of each new value; with ``half_life`` a value's weight halves in that
-    time, whatever the rate of the events.
+    ``alpha``, above 0 and at most 1, is the weight of each new value; with ``half_life`` a value's weight halves in
+    that time, whatever the rate of the events.
     """
 
     _fold = "ewma"
@@ -305,7 +313,7 @@ class Ewma(Fold[float]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
         @overload
         def __init__(
@@ -318,7 +326,7 @@ class Ewma(Fold[float]):
             unit: str = "",
             doc: str = "",
             save: Save = "async",
-            readonly: ReadOnly = True,
+            readonly: Literal[True] = True,
         ) -> None: ...
 
     def __init__(
@@ -332,7 +340,7 @@ class Ewma(Fold[float]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
         super().__init__(src, name=name, unit=unit, doc=doc, save=save)
         self.alpha = alpha
@@ -344,20 +352,24 @@ class Ewma(Fold[float]):
 
     def _settings(self, schema: Schema) -> dict[str, Any]:
         if (self.alpha is None) == (self.half_life is None):
-            raise self._mistake("it needs one of alpha= and half_life=", 'Ewma(speed, alpha=0.1), Ewma(speed, half_life="30 s")')
+            raise self._mistake(
+                "it needs one of alpha= and half_life=", 'Ewma(speed, alpha=0.1), Ewma(speed, half_life="30 s")'
+            )
         if self.half_life is not None:
             span = self._span("half_life", self.half_life)
             if span == 0:
                 raise self._mistake("half_life= must be above 0")
             return {"half_life": span}
-        alpha = self.alpha
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha <= 1:
+        alpha: Any = self.alpha
+        if type(alpha) not in (int, float) or not 0 < alpha <= 1:
             raise self._mistake(f"alpha={alpha!r}", "it is a number above 0 and at most 1")
         return {"alpha": float(alpha)}
 
 
 class Count(Fold[int]):
-    """How many: events of a command, values of a field, writes of a lane; members of a group, or those whose bool lane is true."""
+    """How many: events of a command, values of a field, writes of a lane; over a group its members, or those whose
+    bool lane is true.
+    """
 
     _fold = "count"
     _start = 0
@@ -374,7 +386,7 @@ class Count(Fold[int]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
         super().__init__(src, over=over, last=last, every=every, name=name, unit=unit, doc=doc, save=save)
 
@@ -411,7 +423,7 @@ class Above(Fold[bool]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
         super().__init__(src, name=name, unit=unit, doc=doc, save=save)
         self.limit = limit
@@ -435,7 +447,9 @@ class Above(Fold[bool]):
                 raise self._mistake(f"its limit {lane._label} is no number lane")
             return {"column": lane.column}
         if isinstance(limit, Declared) or fields_in(limit) is not None:
-            raise self._mistake("its limit is no lane", "keep a field in a lane of its own: limit = Latest(report.body.limit)")
+            raise self._mistake(
+                "its limit is no lane", "keep a field in a lane of its own: limit = Latest(report.body.limit)"
+            )
         return {"constant": self._finite("limit", limit)}
 
     def _settings(self, schema: Schema) -> dict[str, Any]:
@@ -450,7 +464,9 @@ class Above(Fold[bool]):
 
     def _finite(self, name: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise self._mistake(f"{name}={value!r}", "it is a finite number" + (" or a number lane" if name == "limit" else ""))
+            raise self._mistake(
+                f"{name}={value!r}", "it is a finite number" + (" or a number lane" if name == "limit" else "")
+            )
         return float(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
 
 from shoal.errors import DeclarationError
 from shoal.place import here, mistake
@@ -18,7 +18,7 @@ MISSING: Any = type("Missing", (), {"__repr__": lambda self: "...", "__slots__":
 
 
 class Declared:
-    """Something declared in a twin class under a name. Each class that inherits it has its own copy, with its own numbers."""
+    """Something declared in a twin class under a name. Each class that inherits it has a copy, with its own numbers."""
 
     # What users call this kind in messages: "a fold"
     _kind = "a lane"
@@ -27,7 +27,9 @@ class Declared:
         # lanes of one column or table are native objects, which take no arguments
         return super().__new__(cls)
 
-    def __init__(self, name: str = "", unit: str = "", doc: str = "", save: Save = "async", readonly: bool = False) -> None:
+    def __init__(
+        self, name: str = "", unit: str = "", doc: str = "", save: Save = "async", readonly: bool = False
+    ) -> None:
         self.name = name  # on the wire; the attribute's name unless given
         self.unit = unit
         self.doc = doc
@@ -95,7 +97,7 @@ class Lane(Declared, Generic[V_co]):
         def changed(self, fn: Callable[[S, V_co, V_co | None], None]) -> Callable[[S, V_co, V_co | None], None]: ...
 
     def changed(self, fn: Any) -> Any:
-        """Decorates a method ``(self, new)`` or ``(self, new, old)``: called in the turn in which the value became another."""
+        """Decorates a method ``(self, new)`` or ``(self, new, old)``: called in the turn that changed the value."""
         from shoal.handlers import mark
 
         return mark(fn, "changed", self)
@@ -106,4 +108,3 @@ class Lane(Declared, Generic[V_co]):
 
 # A number lane, or a number field of a command's body.
 Num: TypeAlias = Lane[float] | float | None
-ReadOnly: TypeAlias = Literal[True]

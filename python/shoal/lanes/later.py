@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, Self, overload
 
 from shoal.duration import Seconds
 from shoal.lanes.command import Command
 from shoal.lanes.fold import Fold
-from shoal.lanes.lane import Declared, Lane, ReadOnly
+from shoal.lanes.lane import Declared, Lane
 from shoal.place import not_yet
 from shoal.variables import B_in, Q, R, R_co, S, Save, V
 
@@ -42,6 +42,7 @@ class Supply(Declared, Generic[V]):
         def __get__(self, obj: None, owner: type[Any]) -> Self: ...
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> Pusher[V]: ...
+        def __get__(self, obj: Any, owner: Any) -> Any: ...
 
 
 class Ask(Protocol[B_in, R_co]):
@@ -66,11 +67,12 @@ class Request(Declared, Generic[Q, R]):
         def __get__(self, obj: None, owner: type[Any]) -> Self: ...
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> Ask[Q, R]: ...
-        @overload
-        def handler(self, fn: Callable[[S, Q], Awaitable[R]]) -> Callable[[S, Q], Awaitable[R]]: ...
-        @overload
-        def handler(self, fn: Callable[[S, Q], R]) -> Callable[[S, Q], R]: ...
+        def __get__(self, obj: Any, owner: Any) -> Any: ...
 
+    @overload
+    def handler(self, fn: Callable[[S, Q], Awaitable[R]]) -> Callable[[S, Q], Awaitable[R]]: ...
+    @overload
+    def handler(self, fn: Callable[[S, Q], R]) -> Callable[[S, Q], R]: ...
     def handler(self, fn: Any) -> Any:
         """Decorates the method that answers."""
         raise not_yet("Request", SERVER)
@@ -89,7 +91,7 @@ class Idle(Fold[bool]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
         raise not_yet("Idle", WINDOWS)
 
@@ -115,6 +117,6 @@ class History(Fold[tuple[Stamped[V], ...]], Generic[V]):
         unit: str = "",
         doc: str = "",
         save: Save = "async",
-        readonly: ReadOnly = True,
+        readonly: Literal[True] = True,
     ) -> None:
         raise not_yet("History", WINDOWS)

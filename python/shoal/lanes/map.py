@@ -101,12 +101,11 @@ class Map(Declared, Generic[K, V], _core.Table):
         def __get__(self, obj: None, owner: type[Any]) -> Self: ...
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> MapView[K, V]: ...
+        def __get__(self, obj: Any, owner: Any) -> Any: ...
         def __set__(self, obj: Twin, value: Mapping[K, V]) -> None: ...
 
-    def changed(
-        self, fn: Callable[[S, K, V | None, V | None], None]
-    ) -> Callable[[S, K, V | None, V | None], None]:
-        """Decorates a method ``(self, key, new, old)``: called for each entry that became another; None: there is none."""
+    def changed(self, fn: Callable[[S, K, V | None, V | None], None]) -> Callable[[S, K, V | None, V | None], None]:
+        """Decorates a method ``(self, key, new, old)``: called for each entry that became another. None: no entry."""
         from shoal.handlers import mark
 
         return mark(fn, "changed", self)
@@ -115,8 +114,10 @@ class Map(Declared, Generic[K, V], _core.Table):
         self.number = schema.next_map()
 
     def _resolve(self, schema: Schema) -> None:
-        if isinstance(self.limit, bool) or not isinstance(self.limit, int) or self.limit < 1:
-            raise self._mistake(f"limit={self.limit!r}", "it is the number of entries that one twin may have, 1 or more")
+        if type(self.limit) is not int or self.limit < 1:
+            raise self._mistake(
+                f"limit={self.limit!r}", "it is the number of entries that one twin may have, 1 or more"
+            )
         try:
             self.key_form = form_of(self.key)
             self.value_form = form_of(self.value)
@@ -138,7 +139,9 @@ class Map(Declared, Generic[K, V], _core.Table):
             key.encoder(f"the key of {self._label}"),
             value.encoder(self._label),
         )
-        schema.add_map(self, MapTable(self.name, key.column, value.column, self.initial, self.limit, settable), functions)
+        schema.add_map(
+            self, MapTable(self.name, key.column, value.column, self.initial, self.limit, settable), functions
+        )
         default = MISSING if self.default is MISSING else self.default
         self._bind(
             self._label,

@@ -16,12 +16,9 @@ if TYPE_CHECKING:
     from shoal.schema import Schema
     from shoal.twin import Twin
 
-# A lane, or several where the group's URI has several parameters.
-By = Lane[str] | Lane[str | None] | str
-
 
 class Group(Generic[T]):
-    """The members of one twin, as of this turn. ``len``, ``in`` and iteration give and take URIs, in no promised order."""
+    """The members of one twin, as of this turn. Iteration and ``in`` give and take URIs, in no promised order."""
 
     __slots__ = ("_lane", "_twin")
 
@@ -65,7 +62,9 @@ class Each:
             return EachCommand(self.__twin, self.__lane, lane)
         label = f"{self.__lane._label}.each.{name}"
         if lane is not None:
-            raise RemoteRead(f"{label}: {lane._label} is read by a roll-up, such as Mean({lane._label}, over={self.__lane.attribute})")
+            raise RemoteRead(
+                f"{label}: members are read by a roll-up, such as Mean({lane._label}, over={self.__lane.attribute})"
+            )
         commands = [each for each in target.lanes if isinstance(target.lanes[each], Command)]
         raise AttributeError(f"{label}: {target.name} has no such command; {near(name, commands)}", name=name, obj=self)
 
@@ -100,7 +99,7 @@ class Members(Declared, Generic[T]):
         cls: type[T],
         /,
         *,
-        by: By | tuple[By, ...] | None = None,
+        by: Lane[str] | Lane[str | None] | str | tuple[Lane[str] | Lane[str | None] | str, ...] | None = None,
         name: str = "",
         unit: str = "",
         doc: str = "",
@@ -142,17 +141,26 @@ class Members(Declared, Generic[T]):
     def _resolve(self, schema: Schema) -> None:
         target = self._schema()
         by = self.by
-        self.by_columns = None if by is None else [self._column(target, each) for each in (by if isinstance(by, tuple) else (by,))]
+        self.by_columns = (
+            None if by is None else [self._column(target, each) for each in (by if isinstance(by, tuple) else (by,))]
+        )
 
     def _column(self, target: Schema, by: Any) -> int:
         name = by if isinstance(by, str) else by.attribute if isinstance(by, Lane) else None
         if name is None:
-            raise self._mistake(f"by={by!r} is no lane", f"name the lane of {target.name} that holds this twin's parameter")
+            raise self._mistake(
+                f"by={by!r} is no lane", f"name the lane of {target.name} that holds this twin's parameter"
+            )
         lane = target.lanes.get(name)
-        if not isinstance(lane, Lane) or (isinstance(by, Lane) and (by.owner is None or not issubclass(target.cls, by.owner))):
+        if not isinstance(lane, Lane) or (
+            isinstance(by, Lane) and (by.owner is None or not issubclass(target.cls, by.owner))
+        ):
             raise self._mistake(f"by= is no lane of {target.name}, the members' class", near(name, target.lanes))
         if lane.form.column != "string":
-            raise self._mistake(f"by={lane._label} is no text lane", "it holds the group's URI parameter, which is a text: declare it as str")
+            raise self._mistake(
+                f"by={lane._label} is no text lane",
+                "it holds the group's URI parameter, which is a text: declare it as str",
+            )
         return lane.column
 
     def _declare(self, schema: Schema) -> None:

@@ -38,13 +38,18 @@ class Body:
             raise _mistake(
                 self,
                 f"`{title(rebuild(here))}` has no field `{name}`",
-                near(name, names) or "a fold reads a field as it is; compute in a handler and keep the result in a Value",
+                near(name, names)
+                or "a fold reads a field as it is; compute in a handler and keep the result in a Value",
             )
         return Body(command, (*path, name))
 
     def __get__(self, obj: Any, owner: Any = None) -> Body:
         if obj is not None:
-            raise _mistake(self, "this is the path to a field, for folds, and has no value", "declare a Latest(...) of it and read that")
+            raise _mistake(
+                self,
+                "this is the path to a field, for folds, and has no value",
+                "declare a Latest(...) of it and read that",
+            )
         return self
 
     def __repr__(self) -> str:
@@ -106,7 +111,7 @@ def body_path(body: Body) -> Path:
 
 
 class Fields(NamedTuple):
-    """What a fold reads of one command's body: a field, the whole body (an empty path), or the two fields of a Point."""
+    """What a fold reads of a command's body: a field, the whole body (an empty path), or the two fields of a Point."""
 
     # a Command; Any, because to a checker a Command in a class is a descriptor
     command: Any
@@ -118,9 +123,13 @@ def fields_in(source: Any) -> Fields | None:
     if isinstance(source, Body):
         return Fields(path_command(source), (body_path(source),))
     if isinstance(source, Point) and any(isinstance(each, Body) for each in source):
+        lat: Any
+        lon: Any
         lat, lon = source
         if not isinstance(lat, Body) or not isinstance(lon, Body) or path_command(lat) is not path_command(lon):
             body = lat if isinstance(lat, Body) else lon
-            raise _mistake(body, "a Point of fields takes two fields of one body", "Point(report.body.lat, report.body.lon)")
+            raise _mistake(
+                body, "a Point of fields takes two fields of one body", "Point(report.body.lat, report.body.lon)"
+            )
         return Fields(path_command(lat), (body_path(lat), body_path(lon)))
     return None
