@@ -65,6 +65,7 @@ tools:
 .venv/.tools: pyproject.toml | tools
 	@echo "make: setting up .venv"
 	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"  # knows dependency groups
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > .venv/tools.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement .venv/tools.txt
 	@touch $@
