@@ -81,14 +81,6 @@ class TwinMeta(type):
         place = here()
         _check_names(name, names, place)
         names = {**names, "__slots__": ()}
-        for attribute, value in names.items():
-            if isinstance(value, Declared) and attribute.startswith("__"):
-                raise mistake(
-                    value.place,
-                    f"{name}.{attribute}",
-                    "a lane's name cannot start with two underscores",
-                    "one makes it private",
-                )
         own = {attribute: value for attribute, value in names.items() if isinstance(value, Declared)}
         cls = super().__new__(metacls, name, bases, names, **options)
         _check_bases(cls, place)

@@ -123,7 +123,10 @@ class Fold(Lane[V], _core.Cell):
 
     def _find_source(self, schema: Schema, src: Any) -> Reads:
         """A field of a body or a lane, of this class."""
-        fields = fields_in(src)
+        try:
+            fields = fields_in(src)
+        except Misfit as misfit:
+            raise self._misfit(misfit) from None
         if fields is not None:
             command = schema.own(fields.command, self)
             forms = [self._form_at(command, path) for path in fields.paths]

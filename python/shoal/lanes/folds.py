@@ -10,7 +10,7 @@ from shoal.lanes.command import Command
 from shoal.lanes.fold import Fold
 from shoal.lanes.lane import MISSING, Declared, Lane, Num
 from shoal.lanes.members import Members
-from shoal.lanes.path import fields_in
+from shoal.lanes.path import Body
 from shoal.types import Form, form_of
 from shoal.variables import N, Save, V
 
@@ -446,7 +446,7 @@ class Above(Fold[bool]):
             if not lane.form.number:
                 raise self._mistake(f"its limit {lane._label} is no number lane")
             return {"column": lane.column}
-        if isinstance(limit, Declared) or fields_in(limit) is not None:
+        if isinstance(limit, (Declared, Body)):
             raise self._mistake(
                 "its limit is no lane", "keep a field in a lane of its own: limit = Latest(report.body.limit)"
             )

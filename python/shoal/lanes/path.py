@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from shoal.bodies import Path, fields_of, path_type
 from shoal.place import Place, caller, mistake, near
-from shoal.types import Point, rebuild, title
+from shoal.types import Misfit, Point, rebuild, title
 
 if TYPE_CHECKING:
     from shoal.lanes.command import Command
@@ -119,7 +119,7 @@ class Fields(NamedTuple):
 
 
 def fields_in(source: Any) -> Fields | None:
-    """None for what is no path. Errors: DeclarationError for a Point of anything but two fields of one body."""
+    """None for what is no path. Errors: Misfit for a Point of anything but two fields of one body."""
     if isinstance(source, Body):
         return Fields(path_command(source), (body_path(source),))
     if isinstance(source, Point) and any(isinstance(each, Body) for each in source):
@@ -127,9 +127,6 @@ def fields_in(source: Any) -> Fields | None:
         lon: Any
         lat, lon = source
         if not isinstance(lat, Body) or not isinstance(lon, Body) or path_command(lat) is not path_command(lon):
-            body = lat if isinstance(lat, Body) else lon
-            raise _mistake(
-                body, "a Point of fields takes two fields of one body", "Point(report.body.lat, report.body.lon)"
-            )
+            raise Misfit("a Point of fields takes two fields of one body", "Point(report.body.lat, report.body.lon)")
         return Fields(path_command(lat), (body_path(lat), body_path(lon)))
     return None
