@@ -7,6 +7,8 @@ texts or of whole numbers is one with a check. All other immutable types live in
 from __future__ import annotations
 
 import functools
+import math
+import types
 import typing
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -67,7 +69,7 @@ class Form(NamedTuple):
         """From the column's builtin form to the declared type; None where they are the same."""
         if self.column != "value":
             return None
-        return functools.partial(msgspec.convert, type=self.type, builtin_types=NATIVE)
+        return functools.partial(msgspec.convert, type=self.type)
 
     def encoder(self, label: str) -> Callable[[Any], Any] | None:
         """The way back, which also checks what the column cannot; None where there is nothing to do.
@@ -91,6 +93,8 @@ class Form(NamedTuple):
                 plain = encode(plain)
         except WrongType as error:
             raise Misfit(f"the default {default!r} is not a {title(self.type)}", str(error)) from None
+        if self.column == "bytes" and plain is not None:
+            return list(plain)
         return msgspec.json.decode(msgspec.json.encode(plain))
 
 
@@ -321,10 +325,13 @@ def _text_in(declared: Any) -> str | None:
 
 
 def _without_none(declared: Any) -> Any:
-    if typing.get_origin(declared) is Literal:
+    origin = typing.get_origin(declared)
+    if origin is Literal:
         return Literal[tuple(each for each in typing.get_args(declared) if each is not None)]
-    if typing.get_origin(declared) is typing.Annotated:
+    if origin is typing.Annotated:
         return _without_none(typing.get_args(declared)[0])
+    if origin not in (Union, types.UnionType):
+        return declared
     kept = [_without_none(each) for each in typing.get_args(declared) if each is not type(None)]
     return Union[tuple(kept)]  # noqa: UP007
 
@@ -369,10 +376,21 @@ def _encode_value(form: Form, label: str, value: Any) -> Any:
     try:
         plain = msgspec.to_builtins(value, builtin_types=NATIVE)
         # Structs and dataclasses do not check their fields when they are made
-        msgspec.convert(plain, type=form.type, builtin_types=NATIVE)
+        msgspec.convert(plain, type=form.type)
+        _check_finite(plain)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise WrongType(f"{label} takes {title(form.type)}: {error}") from None
     return plain
+
+
+def _check_finite(plain: Any) -> None:
+    if isinstance(plain, float) and not math.isfinite(plain):
+        raise ValueError(f"{plain} is no number that a lane holds")
+    if isinstance(plain, (tuple, list)):
+        for each in plain:
+            _check_finite(each)
+    elif isinstance(plain, dict):
+        _check_finite(list(plain.values()))
 
 
 def _check_choice(form: Form, label: str, value: Any) -> Any:
@@ -386,6 +404,6 @@ def _check_choice(form: Form, label: str, value: Any) -> Any:
 
 def _check_constraints(form: Form, label: str, value: Any) -> Any:
     try:
-        return msgspec.convert(_native(form, value), type=form.type, builtin_types=NATIVE)
+        return msgspec.convert(_native(form, value), type=form.type)
     except msgspec.ValidationError as error:
         raise WrongType(f"{label} takes {title(form.type)}: {error}") from None

@@ -73,6 +73,10 @@ impl Population {
                 (ColumnType::Timestamp, serde_json::Value::String(text)) => {
                     Value::Time(crate::time::parse_rfc3339(text, &jiff::tz::TimeZone::UTC)?)
                 }
+                // JSON has no bytes: an array of their numbers
+                (ColumnType::Bytes, serde_json::Value::Array(bytes)) => {
+                    Value::Bytes(bytes.iter().filter_map(|byte| byte.as_u64().map(|x| x as u8)).collect())
+                }
                 (_, default) => crate::declaration::value(default),
             };
             defaults.push(fit(column.kind, value).map_err(|misfit| format!("{}.{}: {misfit}", decl.name, column.name))?);
