@@ -37,6 +37,7 @@ class Readings:
             read=sum(count.read for count in counts),
             applied=sum(count.applied for count in counts),
             dead=sum(count.dead for count in counts),
+            waiting=sum(count.waiting for count in counts),
         )
         if now.read:
             now.time = EPOCH + timedelta(microseconds=self.run.shard.now())

@@ -36,6 +36,7 @@ class Snapshot:
     read: int = 0
     applied: int = 0
     dead: int = 0
+    waiting: int = 0
     known: int = 0
     airborne: int = 0
     sinking: int = 0

@@ -21,7 +21,8 @@ def lines(readings: Readings, simulated: bool) -> list[str]:
     busiest = sorted(aircraft, key=lambda twin: -readings.lane("Aircraft", twin, "reports"))[:3]
     made = [
         "SIMULATED traffic, not a recording" if simulated else "recorded traffic, 2021-10-07",
-        f"{now.read:,} rows read = {now.applied:,} applied + {now.dead:,} refused; the clock stands at {now.time}",
+        f"{now.read:,} rows read = {now.applied:,} applied + {now.dead:,} refused + {now.waiting:,} waiting"
+        + (f"; the clock stands at {now.time:%Y-%m-%d %H:%M:%S} UTC" if now.time else ""),
         f"{now.known:,} aircraft in {len(now.cells)} cells, {now.airborne:,} airborne, {now.reports:,} reports counted",
         f"{descents:,} rapid descents, {now.alerts:,} alerts, {silences:,} times that an aircraft fell silent",
         "most reports: "
@@ -61,6 +62,7 @@ def differences(readings: Readings, plain: Recount) -> list[Difference]:
 
     same("rows read", now.read, plain.rows)
     same("rows refused", now.dead, plain.refused)
+    same("rows waiting", now.waiting, 0)
     same("rows applied", now.applied, plain.rows - plain.refused)
     same("aircraft", sorted(one.icao24 for one in now.aircraft), sorted(plain.flights))
     for (icao24,) in readings.twins("Aircraft"):

@@ -35,7 +35,7 @@ def test_three_real_hours_agree_with_a_plain_recount(capsys: pytest.CaptureFixtu
         with capsys.disabled():
             print("\ntest_demo: no network, so the SIMULATED traffic was recounted, not the recording")
     else:
-        assert "284,505 rows read = 284,041 applied + 464 refused" in done.stdout
+        assert "284,505 rows read = 284,041 applied + 464 refused + 0 waiting" in done.stdout
         assert "213 aircraft in 13 cells" in done.stdout
 
 

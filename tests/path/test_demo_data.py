@@ -72,7 +72,7 @@ def snapshot() -> Snapshot:
     aircraft[30].sinking = True
     cells = [CellReading(f"N4{number}E002", number, number, None if number == 3 else 1000.0) for number in range(9)]
     alerts = [Alert(time, "390014", "AFR20", "emergency", "squawks 7700")] * 30
-    return Snapshot(time, 284_505, 284_041, 464, 213, 88, 1, 284_041, 30, 301.5, 47_900.0, alerts, aircraft, cells)
+    return Snapshot(time, 284_505, 284_041, 464, 0, 213, 88, 1, 284_041, 30, 301.5, 47_900.0, alerts, aircraft, cells)
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (132, 43), (160, 50)])

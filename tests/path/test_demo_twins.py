@@ -1,8 +1,17 @@
-"""The demo's twins, in memory."""
+"""The demo's twins in memory, and the check of their totals."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
+from airspace import simulator
 from airspace.app import Aircraft, Airspace, Cell, Report, app
+from airspace.readings import Readings
+from airspace.recount import recount
+from airspace.totals import differences
+
+from shoal.run import Run, RunOptions, with_loop
 
 START = datetime(2021, 10, 7, 12, tzinfo=UTC)
 
@@ -74,3 +83,37 @@ def test_an_aircraft_on_the_ground_is_not_airborne() -> None:
         assert t.at(Aircraft, "3991e7").phase == "ground"
         assert not t.at(Aircraft, "3991e7").airborne
         assert t.at(Airspace).known == 1
+
+
+@pytest.fixture
+def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Readings, Path]]:
+    """A run of 20 simulated minutes."""
+    path = simulator.prepare(tmp_path, 1200)
+    monkeypatch.setattr(app, "ingests", [])
+    app.ingest(str(path), Aircraft.report)
+    run = Run(app, None, RunOptions(once=True, dead_letters=tmp_path / "dead-letters.jsonl"))
+    with_loop(run.until_done())
+    yield Readings(run), path
+    run.close()
+
+
+@pytest.mark.slow
+def test_the_check_of_the_totals_finds_every_kind_of_difference(finished: tuple[Readings, Path]) -> None:
+    readings, path = finished
+    plain = recount(path)
+    assert differences(readings, plain) == []
+
+    icao24, flight = next(
+        (icao24, flight)
+        for icao24, flight in plain.flights.items()
+        if flight.trend is not None and flight.cell is not None
+    )
+    plain.rows += 1
+    plain.refused += 1
+    flight.reports += 1
+    flight.trend = (flight.trend or 0.0) + 1e-9
+    flight.speeds[0] += 1.0
+    flight.cell = "N00E000"
+    found = [difference.what for difference in differences(readings, plain)]
+    assert {"rows read", "rows refused", "airspace.reports", "cells"} <= set(found)
+    assert {f"{icao24}.{lane}" for lane in ("reports", "trend", "average", "cell")} <= set(found)
