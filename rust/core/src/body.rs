@@ -3,6 +3,7 @@
 use ecow::EcoString;
 use serde::Deserialize;
 
+use crate::decode::Key;
 use crate::value::Value;
 
 /// The type of one field, or of a whole scalar body.
@@ -25,15 +26,33 @@ pub enum Kind {
 
 /// One field of a record body.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(from = "FieldDecl")]
 pub struct Field {
     pub name: EcoString,
     pub kind: Kind,
     /// The type allows None, so JSON null is valid.
-    #[serde(default)]
     pub nullable: bool,
     /// No default: a record without the field is refused.
-    #[serde(default)]
     pub required: bool,
+    /// The name as the decoder looks for it.
+    pub(crate) key: Key,
+}
+
+/// A field as the declaration has it.
+#[derive(Deserialize)]
+struct FieldDecl {
+    name: EcoString,
+    kind: Kind,
+    #[serde(default)]
+    nullable: bool,
+    #[serde(default)]
+    required: bool,
+}
+
+impl From<FieldDecl> for Field {
+    fn from(FieldDecl { name, kind, nullable, required }: FieldDecl) -> Field {
+        Field { key: Key::new(&name), name, kind, nullable, required }
+    }
 }
 
 /// What a command takes.

@@ -1,9 +1,10 @@
 //! A record's bytes become the slots of a body, without a tree in between.
 //!
-//! - `json`: a JSON text, by the type of the body
+//! - `json`: a JSON text, by the type of the body; `record`: an object with declared fields, by far the most frequent
 //! - `row`: a row of delimited text, every field of which is text
 //! - `tree`: a JSON text as a `Value`, for the types that only Python can check
-//! - `scan`: JSON's grammar; `number`: its numbers; `keys`: no key twice
+//! - `field`: a value of a declared type, in both
+//! - `scan`: JSON's grammar; `string`, `number`: its scalars; `key`: a name that is expected; `keys`: no key twice
 //! - `write`: a `Value` as JSON
 //!
 //! What is valid is what msgspec takes in strict mode, and its words say why something is not, except that
@@ -20,14 +21,18 @@
 
 mod field;
 mod json;
+mod key;
 mod keys;
 mod number;
+mod record;
 mod row;
 mod scan;
+mod string;
 mod tree;
 mod write;
 
 pub use json::decode_json;
+pub(crate) use key::Key;
 pub use row::{RowPlan, decode_row};
 pub use tree::{check_tree, parse_tree};
 pub use write::write_json;

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use ecow::EcoString;
 
 use super::field::{Slot, clip};
-use super::json::{MAX_FIELDS, complete, missing, not_one_remaining, prepare, too_many_fields};
+use super::json::{not_one_remaining, prepare};
 use super::number::{self, Fault, Number, as_whole};
+use super::record::{MAX_FIELDS, complete, missing, too_many_fields};
 use super::{Fail, fail};
 use crate::body::{BodyType, Invalid, Kind, Plan, Record};
 use crate::time;
@@ -76,6 +77,7 @@ impl RowPlan {
 /// and a row that has not its header's number of fields.
 pub fn decode_row(plan: &Plan, row: &RowPlan, bytes: &[u8], out: &mut Record) -> Result<(), Invalid> {
     prepare(plan, out);
+    out.slots.fill(Value::Null);
     cells(plan, row, bytes, out).map_err(|fault| *fault)
 }
 

@@ -8,7 +8,7 @@ use crate::body::{BodyType, Field, Kind, Plan, Record};
 use crate::value::Value;
 
 fn field(name: &str, kind: Kind) -> Field {
-    Field { name: name.into(), kind, nullable: false, required: false }
+    Field { key: Key::new(name), name: name.into(), kind, nullable: false, required: false }
 }
 
 fn nullable(name: &str, kind: Kind) -> Field {
