@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shoal.errors import RunFailed
+from shoal.totals import count
 
 if TYPE_CHECKING:
     from shoal._core import DeadLetter
@@ -84,10 +85,9 @@ class DeadLetterFile:
             reached = ""
             if self._last is not None:
                 reached = f"; reached {self._last.origin} at {self._last.sequence}"
-            letters = "1 dead letter" if self._waiting_letters == 1 else f"{self._waiting_letters:,} dead letters"
             raise RunFailed(
-                f"{letters} cannot be written to {self.path}: {error.strerror}{reached}. "
-                "The run stops so that none is lost: make room, or name another file with --dead-letters"
+                f"{count(self._waiting_letters, 'dead letter')} cannot be written to {self.path}: "
+                f"{error.strerror}{reached}. The run stops so that none is lost: make room, or name another file with --dead-letters"
             ) from error
         self.written += self._waiting_letters
         self._waiting_letters = 0

@@ -66,7 +66,7 @@ class Log:
         if self._watch is not None:
             from rich.console import Console
 
-            Console(stderr=True, width=120).print(self._watch.frame(rows=20))
+            Console(stderr=True, width=120).print(self._watch.frame(rows=60))
 
 
 class Live:

@@ -74,9 +74,8 @@ class Totals:
             lines.append(f"{name}: {counts.read:,} read = {_right_side(counts, filtered=True)}{late}")
         lines.append(f"between twins: {self.inner.read:,} sent = {_right_side(self.inner, filtered=False)}")
         rate = self.read / self.spent.wall if self.spent.wall > 0 else 0.0
-        lines.append(
-            f"{self.all_twins:,} twins, {rate:,.0f} events/s, {self.spent.wall:.2f} s, CPU {self.spent.cpu:.2f} s"
-        )
+        wall, cpu = self.spent
+        lines.append(f"{count(self.all_twins, 'twin')}, {rate:,.0f} events/s, {wall:.2f} s, CPU {cpu:.2f} s")
         return lines
 
 
@@ -86,3 +85,8 @@ def _right_side(counts: Counts, *, filtered: bool) -> str:
         terms.append(f"{counts.filtered:,} filtered")
     terms += [f"{counts.dead:,} dead-lettered", f"{counts.waiting:,} waiting"]
     return " + ".join(terms)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 twin``, ``1,234 twins``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

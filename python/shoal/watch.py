@@ -33,8 +33,8 @@ class Watch:
         self._views = [_view(run, uri) for uri in uris]
 
     def frame(self, rows: int) -> RenderableType:
-        """At most about ``rows`` lines."""
-        each = max(4, rows // len(self._views))
+        """At most about ``rows`` lines in all, and at least eight a view."""
+        each = max(8, rows // len(self._views))
         return Group(*(view.table(each) for view in self._views))
 
 

@@ -23,7 +23,7 @@ MISTAKES = {
         ["app.py", "line 6", "lane = Value(list)", "One.lane"],
     ),
     "a wrong source": (
-        'app = App("x")\n@app.twin("/one")\nclass One(Twin):\n    go = Command(int)\napp.ingest("x", One.go, key="k")\n',
+        'app = App("x")\n@app.twin("/one")\nclass One(Twin):\n    go = Command(int)\napp.ingest("x", One.go, time=1)\n',
         ["app.py", "line 7"],
     ),
 }

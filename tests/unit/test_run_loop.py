@@ -144,8 +144,8 @@ def drive(looped: Run) -> FakeShard:
     return shard_of(looped)
 
 
-def letter() -> DeadLetter:
-    return DeadLetter("x.jsonl", 3, 0, "/one", "go", "invalid", "no", b"{")
+def letter(position: int = 3) -> DeadLetter:
+    return DeadLetter("x.jsonl", position, 0, "/one", "go", "invalid", "no", b"{")
 
 
 def test_a_run_drains_and_stops_its_twins_when_its_sources_are_exhausted() -> None:
@@ -201,7 +201,7 @@ def test_a_source_that_is_nothing_of_the_kind_is_a_mistake() -> None:
 def test_strict_ends_at_the_first_dead_letter() -> None:
     app.ingest("x.jsonl", One.go)
     looped = Run(app, options=RunOptions(once=True, strict=True))
-    shard_of(looped).work.extend([letter(), letter()._replace(sequence=4)])
+    shard_of(looped).work.extend([letter(), letter(4)])
     shard = drive(looped)
     assert looped.stopped_by is not None
     assert looped.stopped_by.sequence == 3

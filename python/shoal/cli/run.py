@@ -122,6 +122,8 @@ async def _drive(run: "Run", progress: "Progress", failures: Failures) -> int:
 
 def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseException | None) -> int:
     """Prints what has happened; the exit code."""
+    from shoal.totals import count
+
     for line in failures.lines():
         print(f"shoal: {line}", file=sys.stderr)
     sys.stderr.flush()
@@ -130,7 +132,7 @@ def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseExce
     letters = run.dead_letters
     if letters.written:
         after = f" (after the {letters.start:,} bytes of earlier runs)" if letters.start else ""
-        print(f"{letters.written:,} dead letters in {letters.path}{after}")
+        print(f"{count(letters.written, 'dead letter')} in {letters.path}{after}")
     sys.stdout.flush()
     if failure is not None:
         print(f"shoal: {explain(failure)}", file=sys.stderr)

@@ -48,8 +48,9 @@ class SourceDecl(msgspec.Struct, frozen=True):
     name: str
     # None: fed by ``Shard.records``
     file: FileDecl | None
-    # the population and its command; None when a callable ``to`` gives each record's node URI and ``lane`` its lane
+    # the population and its command; None when a callable ``to`` gives each record's node URI
     target: tuple[int, int] | None
+    # the command's name
     lane: str
     # URI parameter → field; a parameter that is not named here is a field itself
     key: dict[str, str]

@@ -131,7 +131,7 @@ def _declare(app: App[Any], ingest: Ingest, declaration: Declaration, names: set
             name=_unique(name, names),
             file=file,
             target=target,
-            lane=ingest.lane,
+            lane=ingest.to.name if target is not None else ingest.lane,
             key=key,
             time=ingest.time,
             filter=ingest.where is not None,
