@@ -87,7 +87,8 @@ class DeadLetterFile:
                 reached = f"; reached {self._last.origin} at {self._last.sequence}"
             raise RunFailed(
                 f"{count(self._waiting_letters, 'dead letter')} cannot be written to {self.path}: "
-                f"{error.strerror}{reached}. The run stops so that none is lost: make room, or name another file with --dead-letters"
+                f"{error.strerror}{reached}. The run stops so that none is lost: make room, or name another file "
+                "with --dead-letters"
             ) from error
         self.written += self._waiting_letters
         self._waiting_letters = 0

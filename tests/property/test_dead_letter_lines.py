@@ -4,11 +4,14 @@ import base64
 import hashlib
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal._core import DeadLetter
 from shoal.dead_letters import LONGEST_RECORD, line_of
+
+pytestmark = pytest.mark.slow
 
 texts = st.text(max_size=40)
 
