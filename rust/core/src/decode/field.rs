@@ -61,7 +61,7 @@ impl Slot<'_> {
             Kind::Text => Ok(Value::Null),
             Kind::TextChoice(choices) => match choices.iter().find(|choice| **choice == *text) {
                 Some(choice) => Ok(Value::Text(choice.clone())),
-                None => Err(self.no_choice(offset, &format!("'{}'", clip(&text)))),
+                None => Err(self.no_choice(offset, &format!("'{}'", clip(&text).escape_debug()))),
             },
             Kind::Time => match time::parse_rfc3339(&text, self.zone) {
                 Ok(time) => Ok(Value::Time(time)),
@@ -130,7 +130,10 @@ impl Slot<'_> {
             },
             _ => match type_name(first) {
                 Some(got) => {
-                    scan.skip()?;
+                    // As in msgspec: the grammar of a wrong scalar comes first, a wrong list or object is not read.
+                    if !matches!(first, b'[' | b'{') {
+                        scan.skip()?;
+                    }
                     Err(self.mismatch(at, &format!("`{got}`")))
                 }
                 None => Err(scan.malformed(at, "invalid character")),

@@ -193,7 +193,7 @@ pub(crate) fn span(bytes: &[u8], start: usize) -> Result<(usize, bool), Fault> {
         return Err(if first >= bytes.len() { Fault::Truncated } else { Fault::Character(first) });
     }
     if at(first) == Some(b'0') && end > first + 1 {
-        return Err(Fault::Grammar(first));
+        return Err(Fault::Grammar(first + 1));
     }
     let mut whole = true;
     if at(end) == Some(b'.') {

@@ -231,6 +231,7 @@ fn no_object(scan: &mut Scanner<'_>, first: u8) -> Fail {
             Ok(Number::Int(_)) => "int",
             Err(fault) => return scan.number_fault(fault, ""),
         },
+        Some("array") => "array",
         Some(got) => match scan.skip() {
             Ok(()) => got,
             Err(fault) => return fault,

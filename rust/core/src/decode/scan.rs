@@ -191,15 +191,16 @@ impl<'a> Scanner<'a> {
         Ok(number)
     }
 
-    /// What is wrong with a number, in words; `place` is the path of its field.
+    /// What is wrong with a number, in words; `place` is the ending with the path of its field, empty where it has none.
     #[cold]
     pub(crate) fn number_fault(&self, fault: Fault, place: &str) -> Fail {
+        let place = |at| if place.is_empty() { format!(" (byte {at})") } else { place.to_string() };
         match fault {
             Fault::Truncated => self.truncated(),
             Fault::Character(at) => self.malformed(at, "invalid character"),
             Fault::Grammar(at) => self.malformed(at, "invalid number"),
-            Fault::BeyondInt64(at) => fail(at, format!("Expected `int` within int64{place}")),
-            Fault::BeyondFloat64(at) => fail(at, format!("Number out of range{place}")),
+            Fault::BeyondInt64(at) => fail(at, format!("Expected `int` within int64{}", place(at))),
+            Fault::BeyondFloat64(at) => fail(at, format!("Number out of range{}", place(at))),
         }
     }
 

@@ -217,7 +217,7 @@ fn malformed_text_is_refused_with_its_place() {
         ("{\"int\" 1}", 7, "JSON is malformed: expected ':' (byte 7)"),
         ("{int: 1}", 1, "JSON is malformed: object keys must be strings (byte 1)"),
         ("{,}", 1, "JSON is malformed: object keys must be strings (byte 1)"),
-        ("{\"int\": 01}", 8, "JSON is malformed: invalid number (byte 8)"),
+        ("{\"int\": 01}", 9, "JSON is malformed: invalid number (byte 9)"),
         ("{\"float\": NaN}", 10, "JSON is malformed: invalid character (byte 10)"),
         ("{\"float\": -Infinity}", 11, "JSON is malformed: invalid character (byte 11)"),
         ("{\"float\": 1.}", 12, "JSON is malformed: invalid number (byte 12)"),
