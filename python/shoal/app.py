@@ -22,6 +22,7 @@ from shoal.schema import Schema
 from shoal.settings import Settings, check_settings
 from shoal.sources import Ingest
 from shoal.twin import TwinMeta, forget_randoms
+from shoal.undeclared import check_assignments
 from shoal.variables import C, T
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ class App(Generic[C]):
                     f"{pattern} and {taken.route.pattern} of {taken.name} are one route",
                     "give one of them another path",
                 )
+        check_assignments(cls, schema.ground)
         schema.app, schema.route, schema.population = self, route, len(self.classes)
         self.classes.append(cls)
         return cls

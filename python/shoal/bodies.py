@@ -211,11 +211,11 @@ def _is_time(info: shape.Type) -> bool:
 
 def _convert(tree: Any, declared: Any, lax: bool) -> Any:
     try:
-        return msgspec.convert(tree, declared, strict=not lax, builtin_types=NATIVE, str_keys=True)
+        return msgspec.convert(tree, declared, strict=not lax, str_keys=True)
     except msgspec.ValidationError as error:
         # 3.0 is taken for a whole number, as the core does it; only then, so that unions keep what was written
         try:
-            return msgspec.convert(_whole(tree), declared, strict=not lax, builtin_types=NATIVE, str_keys=True)
+            return msgspec.convert(_whole(tree), declared, strict=not lax, str_keys=True)
         except msgspec.ValidationError:
             raise error from None
 

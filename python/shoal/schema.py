@@ -76,7 +76,7 @@ class Schema:
         self._collect_lanes(bases)
         self._found = self._collect_marks(bases)
         # Twin and what is below it: their methods are Shoal's own
-        self._ground = (bases[0].cls if bases else cls).__mro__
+        self.ground = (bases[0].cls if bases else cls).__mro__
         for lane in self.lanes.values():
             lane._check_options()
             lane._enter(self)
@@ -298,7 +298,7 @@ class Schema:
         periods = {found.method: period_of(found, self.cls) for found in self._found if found.mark.kind == "every"}
         names: dict[str, None] = {}
         for cls in reversed(self.cls.__mro__):
-            if cls in self._ground:
+            if cls in self.ground:
                 continue
             for name, value in vars(cls).items():
                 if (
@@ -374,7 +374,7 @@ class Schema:
     def _hook(self, name: str) -> Callable[..., Any] | None:
         """None where it does nothing: the core then needs no Python for it."""
         function: Callable[..., Any] = getattr(self.cls, name)
-        return None if function is getattr(self._ground[0], name) else function
+        return None if function is getattr(self.ground[0], name) else function
 
     def _method(self, found: Found) -> Callable[..., Any]:
         function = getattr(self.cls, found.method, None)

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, TypedDict
 
 import msgspec
 import pytest
+
 from shoal import (
     Above,
     Alarm,
@@ -75,29 +76,29 @@ class Model:
 def a_lane_declared_twice() -> None:
     class Bus(Twin):
         speed = Value(float)
-        speed = Value(int)  # type: ignore[assignment]
+        speed = Value(int)  # noqa: PIE794
 
 
 def a_lane_and_a_method() -> None:
     class Bus(Twin):
         speed = Value(float)
 
-        def speed(self) -> None: ...  # type: ignore[no-redef]
+        def speed(self) -> None: ...  # type: ignore[no-redef]  # noqa: F811
 
 
 def a_method_and_a_lane() -> None:
     class Bus(Twin):
         def speed(self) -> None: ...
 
-        speed = Value(float)  # type: ignore[assignment]
+        speed = Value(float)  # type: ignore[assignment]  # noqa: F811
 
 
 def a_changed_handler_by_the_lane_s_name() -> None:
     class Bus(Twin):
         speed = Value(float)
 
-        @speed.changed
-        def speed(self, new: float) -> None: ...  # type: ignore[no-redef]
+        @speed.changed  # type: ignore[no-redef]
+        def speed(self, new: float) -> None: ...
 
 
 def a_handler_defined_twice() -> None:
@@ -108,8 +109,8 @@ def a_handler_defined_twice() -> None:
         @go.handler
         def on(self) -> None: ...
 
-        @halt.handler
-        def on(self) -> None: ...
+        @halt.handler  # type: ignore[no-redef]
+        def on(self) -> None: ...  # noqa: F811
 
 
 def two_handlers_of_a_command() -> None:
@@ -146,7 +147,7 @@ def a_reserved_method() -> None:
 
 def a_hook_that_is_a_lane() -> None:
     class Bus(Twin):
-        on_create = Command()  # type: ignore[assignment]
+        on_create = Command()
 
 
 def a_name_of_the_handle() -> None:
@@ -227,7 +228,7 @@ def anything() -> None:
 
 def a_type_as_text() -> None:
     class Bus(Twin):
-        speed: Any = Value("float")  # type: ignore[arg-type]
+        speed: Any = Value("float")
 
 
 def a_type_with_a_forward_reference() -> None:
@@ -403,7 +404,7 @@ def a_roll_up_of_text() -> None:
 
     class City(Twin):
         buses = Members(Bus)
-        names: Any = Sum(Bus.name, over=buses)  # type: ignore[call-overload]
+        names: Any = Sum(Bus.name, over=buses)  # type: ignore[arg-type]
 
 
 def a_count_of_members_by_a_number() -> None:
@@ -428,7 +429,7 @@ def a_count_of_nothing() -> None:
 
 def members_of_no_twins() -> None:
     class City(Twin):
-        models: Any = Members(Model)  # type: ignore[type-var]
+        models: Any = Members(Model)
 
 
 def members_by_a_number() -> None:
@@ -745,7 +746,10 @@ MISTAKES: list[tuple[Callable[[], None], str]] = [
     (a_limit_of_no_entries, r"Bus\.stops: limit=0"),
     (a_handler_without_the_body, r"Bus\.on_report: the handler of Bus\.report must take \(self, body\)"),
     (a_handler_with_a_body_too_many, r"Bus\.on_go: the handler of Bus\.go must take \(self\)"),
-    (a_changed_handler_without_the_value, r"Bus\.on_speed: the `changed` handler of Bus\.speed must take \(self, new\)"),
+    (
+        a_changed_handler_without_the_value,
+        r"Bus\.on_speed: the `changed` handler of Bus\.speed must take \(self, new\)",
+    ),
     (a_changed_handler_of_a_map_without_the_key, r"Bus\.on_stops: .* must take \(self, key, new, old\)"),
     (an_async_changed_handler, r"Bus\.on_speed: a `changed` handler cannot be async"),
     (an_async_hook, r"Bus\.on_start: a hook cannot be async"),
@@ -844,6 +848,39 @@ class TestApp:
             App("x").twin("/bus/{id}", Model)  # type: ignore[type-var]
         with pytest.raises(DeclarationError, match="it has no lanes of its own"):
             App("x").twin("/bus/{id}", Twin)
+
+    def test_an_undeclared_attribute(self) -> None:
+        app = App("x")
+
+        class Bus(Twin):
+            speed = Value(float)
+            go = Command()
+
+            @go.handler
+            def on_go(self) -> None:
+                self.speed = 1.0
+                self.pace = 2.0
+
+            @property
+            def doubled(self) -> float:
+                return 2 * self.speed
+
+            @doubled.setter
+            def doubled(self, new: float) -> None:
+                self.speed = new / 2
+
+            def on_start(self) -> None:
+                self.doubled = 3.0
+
+        line = Bus.on_go.__code__.co_firstlineno + 3
+        message = rf":{line}: Bus\.on_go: `self\.pace` is not declared; declare the lane, pace = Value"
+        with pytest.raises(DeclarationError, match=message):
+            app.twin("/bus/{id}", Bus)
+
+        class Fast(Bus):
+            pace = Value(float)
+
+        app.twin("/bus/{id}", Fast)
 
     def test_members_without_a_place(self) -> None:
         app = App("x")

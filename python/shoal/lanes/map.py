@@ -136,8 +136,8 @@ class Map(Declared, Generic[K, V], _core.Table):
         functions = (
             key.decoder(),
             value.decoder(),
-            key.encoder(f"the key of {self._label}"),
-            value.encoder(self._label),
+            key.encoder("a key"),
+            value.encoder("an entry"),
         )
         schema.add_map(
             self, MapTable(self.name, key.column, value.column, self.initial, self.limit, settable), functions
