@@ -72,5 +72,5 @@ tools:
 
 .venv/.built: .venv/.tools $(RUST) | tools
 	@echo "make: building the core (some minutes the first time)"
-	@$(BIN)/maturin develop --release --quiet
+	@PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/maturin develop --release --quiet
 	@touch $@

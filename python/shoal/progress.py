@@ -79,6 +79,8 @@ class Live:
         self._run = run
         self._watch = watch
         self._rate = Rate()
+        # bytes read, by source
+        self._reached: dict[str, int] = {}
         self._console = console or Console(stderr=True)
         # no thread of its own: a second busy thread would delay the shard's
         self._live = RichLive(console=self._console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
@@ -127,8 +129,12 @@ class Live:
                 return None
             at, size = place
             counts = totals.sources.get(source.name)
+            if counts is not None and counts.state == "done":
+                at = size
+            # a reader that was stopped has its file no longer open
+            self._reached[source.name] = max(at, self._reached.get(source.name, 0))
             sizes += size
-            read += size if counts is not None and counts.state == "done" else at
+            read += self._reached[source.name]
         return read / sizes if sizes else None
 
 

@@ -32,6 +32,8 @@ R = TypeVar("R")
 
 BATCH_MICROSECONDS = 2_000
 DRAIN_SECONDS = 5.0
+# A replay's records that are due within this run together: a wake-up for each would cost more than the turns.
+PACE_SECONDS = 0.001
 
 OnError = Callable[[BaseException, str, str], None]
 OnDeadLetters = Callable[[Sequence[DeadLetter]], None]
@@ -193,7 +195,7 @@ class Run:
                 delays.append((due - self.shard.now()) / 1e6)
             wake = self.shard.next_wake()
             if wake is not None:
-                delays.append(wake / 1e6)
+                delays.append(max(wake / 1e6, PACE_SECONDS))
         if not self.shard.in_flight():
             self._quiet.set()
             if self.options.once and not self._draining and self._exhausted():
