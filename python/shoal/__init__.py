@@ -38,12 +38,14 @@ from shoal.handlers import every
 from shoal.lanes.alarm import Alarm, AlarmState
 from shoal.lanes.command import Command, Send, SendNothing
 from shoal.lanes.fold import Fold
-from shoal.lanes.folds import Above, Below, Count, Ewma, Latest, Max, Mean, Min, Sum
+from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.lane import Lane, Num
 from shoal.lanes.later import Ask, History, Idle, Pusher, Request, Stamped, Supply
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
+from shoal.lanes.numbers import Max, Mean, Min, Sum
+from shoal.lanes.thresholds import Above, Below
 from shoal.lanes.value import Value
 from shoal.settings import Settings
 from shoal.twin import Params, Twin, TwinMeta

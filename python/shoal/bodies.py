@@ -7,7 +7,6 @@ then the paths that folds read.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
@@ -16,18 +15,8 @@ import msgspec
 from msgspec import inspect as shape
 
 from shoal.declaration import Body, BodyField, Kind
-from shoal.types import (
-    NATIVE,
-    Form,
-    Misfit,
-    allows_none,
-    alternatives,
-    form_of,
-    information,
-    literal_kind,
-    rebuild,
-    title,
-)
+from shoal.shapes import Misfit, allows_none, alternatives, information, literal_kind, rebuild, title
+from shoal.types import NATIVE, Form, form_of
 
 # Of `Body.given`, a 64-bit number.
 _MOST_FIELDS = 64
@@ -125,8 +114,8 @@ def _plain(info: shape.Type, fields: tuple[shape.Field, ...]) -> bool:
                 parameters is not None
                 and parameters.init
                 and not hasattr(made, "__post_init__")
-                and all(field.init for field in dataclasses.fields(made))
                 and len(made.__dataclass_fields__) == len(fields)
+                and all(field.init for field in made.__dataclass_fields__.values())
             )
     return isinstance(info, shape.TypedDictType)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from logging import LoggerAdapter
 from random import Random
 from typing import TYPE_CHECKING, Any, overload
 
@@ -19,6 +18,8 @@ from shoal.schema import Schema
 from shoal.variables import Done, T
 
 if TYPE_CHECKING:
+    from logging import LoggerAdapter
+
     from shoal.route import Route
 
 RESERVED = frozenset(

@@ -12,7 +12,8 @@ from shoal.handlers import is_async
 from shoal.lanes.lane import MISSING, Declared
 from shoal.lanes.path import Body
 from shoal.place import near
-from shoal.types import Form, Misfit
+from shoal.shapes import Misfit
+from shoal.types import Form
 from shoal.variables import B, B_in, Done, S
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from shoal.lanes.map import Map
 from shoal.lanes.members import Members
 from shoal.lanes.path import fields_in
 from shoal.place import near, not_yet
-from shoal.types import Form, Misfit, Point, form_of, title
+from shoal.shapes import Misfit, title
+from shoal.types import Form, Point, form_of
 from shoal.variables import Save, V
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
 
 from shoal.errors import DeclarationError
 from shoal.place import here, mistake
-from shoal.types import Form, Misfit
+from shoal.shapes import Misfit
+from shoal.types import Form
 from shoal.variables import S, Save, V_co
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, overload
 from shoal import _core
 from shoal.declaration import MapTable
 from shoal.lanes.lane import MISSING, Declared
-from shoal.types import Form, Misfit, form_of
+from shoal.shapes import Misfit
+from shoal.types import Form, form_of
 from shoal.variables import K, S, Save, V
 
 if TYPE_CHECKING:

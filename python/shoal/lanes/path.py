@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from shoal.bodies import Path, fields_of, path_type
 from shoal.place import Place, caller, mistake, near
-from shoal.types import Misfit, Point, rebuild, title
+from shoal.shapes import Misfit, rebuild, title
+from shoal.types import Point
 
 if TYPE_CHECKING:
     from shoal.lanes.command import Command

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from shoal import _core
 from shoal.declaration import Column
 from shoal.lanes.lane import MISSING, Lane
-from shoal.types import Misfit, form_of
+from shoal.shapes import Misfit
+from shoal.types import form_of
 from shoal.variables import Save, V
 
 if TYPE_CHECKING:
