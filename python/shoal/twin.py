@@ -238,7 +238,7 @@ class Twin(_core.Handle, metaclass=TwinMeta):
         self._after(_timer(self, method), microseconds(delay))
 
     def cancel(self, method: Callable[[], Done], /) -> None:
-        """Takes back what ``after`` has set, or the next run of an ``@every``; nothing happens when there is none."""
+        """Takes back what ``after`` has set, or stops an ``@every``; nothing happens when there is none."""
         self._cancel(_timer(self, method))
 
     def delete(self) -> None:
