@@ -221,7 +221,7 @@ fn read(spec: &FileSpec, format: Format, opened: Opened, intake: &dyn Intake) ->
                 }
             })
     };
-    match (outcome, opened.changed()) {
+    match (outcome, opened.changed(format != Format::Parquet)) {
         (Err(Stop::Closed), _) => Err(Stop::Closed),
         // A change explains whatever else was found wrong.
         (_, Some(change)) => Err(Stop::Failed(change)),

@@ -93,13 +93,12 @@ impl<'a> Filling<'a> {
 
     /// It should be handed over before it takes another record.
     pub(super) fn is_full(&self) -> bool {
-        self.records.len() >= self.batch_records
-            || (self.start > 0 && self.bytes.len() >= self.batch_bytes)
+        self.room() == 0 || (self.start > 0 && self.bytes.len() >= self.batch_bytes)
     }
 
-    /// Records that still go into this batch; at least one.
+    /// Records that still go into this batch.
     pub(super) fn room(&self) -> usize {
-        self.batch_records.saturating_sub(self.records.len()).max(1)
+        self.batch_records.saturating_sub(self.records.len())
     }
 
     /// Whatever the next `count` bytes are, no record over the limit can end in them.

@@ -17,50 +17,32 @@ impl Lines {
         Lines { line }
     }
 
-    /// The way of nearly all lines: none of the chunk can be over the limit. Offsets are those that the chunk's bytes
-    /// get when all that was taken of it is appended at once.
+    /// The way of nearly all lines: none of the chunk can be over the limit.
     fn scan_short(&mut self, chunk: &[u8], filling: &mut Filling) -> usize {
         let base = filling.bytes.len();
-        filling.reserve(chunk.len());
-        let mut start = filling.start;
-        let mut room = filling.room();
-        // An unfinished line begins before the chunk: its bytes are looked at in `filling`.
-        let mut taken = chunk.len();
+        filling.extend(chunk);
         for at in memchr_iter(b'\n', chunk) {
-            let position = self.line;
-            self.line += 1;
-            let mut end = base + at;
-            let line = if start >= base {
-                &chunk[start - base..at]
-            } else {
-                filling.bytes.extend_from_slice(&chunk[..at]);
-                &filling.bytes[start..]
-            };
-            let blank = is_blank(line);
-            if line.last() == Some(&b'\r') {
-                end -= 1;
-            }
-            if start < base {
-                filling.bytes.truncate(base);
-            }
-            if !blank {
+            let end = base + at;
+            let line = &filling.bytes[filling.start..end];
+            if !is_blank(line) {
+                let start = filling.start as u32;
+                let end = (end - usize::from(line.ends_with(b"\r"))) as u32;
+                let (position, problem) = (self.line, None);
                 filling.records.push(Span {
-                    start: start as u32,
-                    end: end as u32,
+                    start,
+                    end,
                     position,
-                    problem: None,
+                    problem,
                 });
-                room -= 1;
             }
-            start = base + at + 1;
-            if room == 0 {
-                taken = at + 1;
-                break;
+            filling.start = end + 1;
+            self.line += 1;
+            if filling.room() == 0 {
+                filling.bytes.truncate(end + 1);
+                return at + 1;
             }
         }
-        filling.bytes.extend_from_slice(&chunk[..taken]);
-        filling.start = start;
-        taken
+        chunk.len()
     }
 
     fn end_line(&mut self, filling: &mut Filling, problem: Option<Box<str>>) {

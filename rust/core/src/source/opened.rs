@@ -102,7 +102,8 @@ impl Opened {
     }
 
     /// What happened to the file since it was opened, if that means that the records read may be mixed or missing.
-    pub(super) fn changed(&self) -> Option<String> {
+    /// `may_grow`: it was read from its beginning to its end, so that more at its end does no harm.
+    pub(super) fn changed(&self, may_grow: bool) -> Option<String> {
         let file = self.file.as_ref().filter(|_| self.regular)?;
         let now = file.metadata().ok()?;
         let seen = self.seen.borrow();
@@ -114,7 +115,7 @@ impl Opened {
             )
         } else if now.modified().ok() == self.modified {
             return None;
-        } else if now.len() == self.size {
+        } else if now.len() == self.size || !may_grow {
             "it was written to in place".to_owned()
         } else {
             let mut again = vec![0; COMPARED];

@@ -35,6 +35,7 @@ impl Text {
         let name = opened.name().to_owned();
         let mut bytes = Bytes::of(opened.clone()).map_err(|error| error.to_string())?;
         let head = peek(&mut bytes).map_err(|error| describe(&name, "", &error))?;
+        let packed = |suffix: &str| name.to_ascii_lowercase().ends_with(suffix);
         let starts = |mark: &[u8]| head.starts_with(mark);
         let (packing, mut unpacked): (_, Box<dyn Read>) = if starts(GZIP) {
             let bytes = BufReader::with_capacity(CHUNK, Cursor::new(head).chain(bytes));
@@ -48,8 +49,8 @@ impl Text {
                 "zstd",
                 Box::new(decoder.map_err(|error| describe(&name, "zstd", &error))?),
             )
-        } else if (name.ends_with(".gz") && GZIP.starts_with(&head))
-            || (name.ends_with(".zst") && ZSTD.starts_with(&head))
+        } else if (packed(".gz") && GZIP.starts_with(&head))
+            || (packed(".zst") && ZSTD.starts_with(&head))
         {
             // Not even the mark of its kind is there. A whole mark is not asked for: a browser may have unpacked it.
             return Err(describe(&name, "packed", &ErrorKind::UnexpectedEof.into()));

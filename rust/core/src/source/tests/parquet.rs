@@ -264,6 +264,36 @@ fn many_row_groups_of_every_codec_are_read_in_order() {
 }
 
 #[test]
+fn a_file_that_is_rewritten_while_it_is_read_is_refused() {
+    let numbers = |count| Shared::new(Int64Array::from((0..count).collect::<Vec<i64>>()));
+    let file = File::new(
+        "x.parquet",
+        written(vec![("n", numbers(9000))], WriterProperties::default()),
+    );
+    let longer = written(vec![("n", numbers(19_000))], WriterProperties::default());
+    let path = file.path.clone();
+    std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(std::time::UNIX_EPOCH)
+        .unwrap();
+    let hook = move |_| std::fs::write(&path, &longer).is_ok();
+    let found = read_into(
+        file.spec(),
+        Kept {
+            hook: Some(Box::new(hook)),
+            ..Kept::default()
+        },
+    );
+    assert!(
+        found
+            .reason()
+            .contains("x.parquet changed while it was read: it was written to in place")
+    );
+}
+
+#[test]
 fn a_file_that_is_no_parquet_or_is_cut_says_so() {
     let found = File::new("x.parquet", "{\"a\":1}\n").read();
     assert!(

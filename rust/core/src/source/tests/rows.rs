@@ -1,6 +1,10 @@
 //! CSV and TSV.
 
-use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample;
+
+use super::{Arc, File, FileSpec, Kept, Read, read, spawn};
 
 fn csv(bytes: impl AsRef<[u8]>) -> Read {
     File::new("x.csv", bytes).read()
@@ -67,6 +71,71 @@ fn rows_survive_any_size_of_batch_and_of_chunk() {
             .records
                 == whole.records
         );
+    }
+}
+
+/// What csv-core makes of a whole text at once; a row that is not UTF-8 or has another length is one with a problem.
+fn parsed(text: &[u8]) -> Vec<Option<Vec<String>>> {
+    let mut reader = csv_core::Reader::new();
+    let (mut rest, mut rows) = (text, Vec::new());
+    let (mut fields, mut ends) = (vec![0; text.len() + 1], vec![0; text.len() + 2]);
+    let (mut used, mut count) = (0, 0);
+    loop {
+        let (found, read, wrote, ended) =
+            reader.read_record(rest, &mut fields[used..], &mut ends[count..]);
+        (rest, used, count) = (&rest[read..], used + wrote, count + ended);
+        match found {
+            csv_core::ReadRecordResult::Record => {
+                let starts = std::iter::once(0).chain(ends[..count].iter().copied());
+                let parts = starts
+                    .zip(&ends[..count])
+                    .map(|(start, end)| fields[start..*end].to_vec());
+                let row: Result<Vec<String>, _> = parts.map(String::from_utf8).collect();
+                rows.push(row.ok().filter(|_| count == 3));
+                (used, count) = (0, 0);
+            }
+            csv_core::ReadRecordResult::End => return rows,
+            csv_core::ReadRecordResult::InputEmpty => assert!(rest.is_empty()),
+            full => panic!("{full:?}"),
+        }
+    }
+}
+
+const PIECES: &[&[u8]] = &[
+    b"a",
+    b",",
+    b",",
+    b"\"",
+    b"\"\"",
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b" ",
+    b"\xc3\xa9",
+    b"\xff",
+    b"7",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn rows_are_what_csv_core_makes_of_them(
+        pieces in vec(sample::select(PIECES), 0..60),
+        batch_records in 1..5_usize,
+    ) {
+        // A last line end: an open quote at the very end is our own affair.
+        let text = [b"x,y,z\n", &pieces.concat()[..], b"\n"].concat();
+        let found = read(FileSpec { batch_records, ..File::new("x.csv", &text).spec() });
+        let expected = parsed(&text[6..]);
+        prop_assert_eq!(found.records.len(), expected.len());
+        prop_assert!(found.positions().is_sorted_by(|a, b| a < b));
+        let problems = found.records.iter().zip(&expected).map(|(record, row)| !record.2.is_empty() && row.is_some());
+        // The last may have an open quote.
+        prop_assert!(problems.rev().skip(1).all(|wrong| !wrong));
+        let rows = found.rows();
+        let good: Vec<Vec<String>> = expected.into_iter().flatten().collect();
+        prop_assert!(rows == good || rows == good[..good.len() - 1]);
     }
 }
 
