@@ -46,10 +46,11 @@ def ops(design: Design) -> st.SearchStrategy[Op]:
             | st.tuples(st.just("clear"), lane)
         )
 
+    every = [write(name) for name in KINDS]
     small = st.integers(-5, 5)
     timer = st.sampled_from(["tick", "tock"])
     return st.one_of(
-        st.sampled_from(list(KINDS)).flatmap(write),
+        *every,
         st.tuples(st.just("write"), st.just("hall"), st.sampled_from([*HALLS, None])),
         entries(0),
         entries(1),
@@ -81,7 +82,8 @@ def cases(draw: st.DrawFn) -> Case:
         st.sampled_from([0.0, 0.0, 1.0, 15.0]),
     )
     before = draw(st.lists(event, min_size=1, max_size=4).map(tuple))
-    tried = draw(event)._replace(ops=tuple(draw(st.lists(op, min_size=1, max_size=20))), wait=0.0)
+    size = draw(st.integers(1, 20))
+    tried = draw(event)._replace(ops=tuple(draw(st.lists(op, min_size=size, max_size=size))), wait=0.0)
     after = draw(st.lists(event, max_size=3).map(tuple))
     return Case(design, reactions, before, tried, after)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
-from property.cases import Case, cases, load, play, problems, send
+from hypothesis import given, settings
+from property.cases import Case, Event, cases, load, play, problems, send
 from property.rig import Rig, State
-from property.stage import ERRORS, Trip
-from property.twins import build
+from property.stage import ERRORS, Op, Trip
+from property.twins import KEYS, KINDS, SAMPLES, Design, build
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +27,60 @@ def fail_everywhere(rig: Rig, case: Case, script: int, before: State) -> None:
             assert rig.state == before, f"{error.__name__} at point {number}"
 
 
+@settings(max_examples=30)
 @given(case=cases())
 def test_a_turn_that_fails_leaves_no_trace(case: Case) -> None:
+    check(case)
+
+
+@pytest.mark.long
+@settings(max_examples=1_000)
+@given(case=cases())
+def test_a_turn_that_fails_leaves_no_trace_in_many_cases(case: Case) -> None:
+    check(case)
+
+
+@pytest.mark.parametrize("optional", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_type_of_column_is_undone(kind: str, optional: bool) -> None:
+    first, second = SAMPLES[kind]
+    none = [("write", kind, None)] if optional else []
+    ops = [("write", kind, second), *none, ("write", kind, first), ("write", kind, second)]
+    check(one_event(plain_design(kind, optional), ("write", kind, first), *ops))
+
+
+@pytest.mark.parametrize("value", KINDS)
+@pytest.mark.parametrize("key", KEYS)
+def test_each_type_of_map_is_undone_with_its_order(key: str, value: str) -> None:
+    (one, two), (old, new) = SAMPLES[key], SAMPLES[value]
+    design = plain_design("flag", False)._replace(maps=((key, value), (key, value)))
+    ops = [
+        ("put", "little", one, new),
+        ("remove", "little", one),
+        ("put", "large", one, new),
+        ("put", "little", one, old),
+        ("clear", "little"),
+        ("put", "little", two, new),
+        ("put", "little", one, new),
+    ]
+    check(one_event(design, ("put", "little", one, old), ("put", "little", two, old), *ops, known=2))
+
+
+def plain_design(kind: str, optional: bool) -> Design:
+    """One kind is watched and maybe optional."""
+    some = frozenset([kind]) if optional else frozenset()
+    maps = (("name", "number"), ("name", "number"))
+    return Design(some, some, frozenset([kind]), ("sum", "mean", "held"), maps, hooks=False)
+
+
+def one_event(design: Design, *ops: Op, known: int = 1) -> Case:
+    """The first ``known`` operations are kept, the others tried; then all run again."""
+    before, tried = (Event("a", each, 1.0, False, 0.0) for each in (ops[:known], ops[known:]))
+    return Case(design, {}, (before,), tried, (before, tried))
+
+
+def check(case: Case) -> None:
+    """Plays the same history on two shards, of which one has tried the event in vain."""
     made = build(case.design)
     load(made, case)
     script = len(made.stage.scripts) - 1

@@ -50,6 +50,19 @@ KINDS = {
 }
 KEYS = {name: KINDS[name] for name in ("number", "name", "blob", "moment", "flag")}
 
+# two values of each kind, other than the defaults
+SAMPLES: dict[str, tuple[Any, Any]] = {
+    "flag": (True, False),
+    "number": (7, -(2**40)),
+    "ratio": (2.5, -1e9),
+    "name": ("a", "more than twelve bytes"),
+    "blob": (b"", b"more than twelve bytes"),
+    "moment": (datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 2, 3, 4, 5, 6, 7, tzinfo=UTC)),
+    "place": (Point(52.5, 13.4), Point(-90.0, 180.0)),
+    "pair": ((2, "two"), (3, "")),
+    "tree": (Note("twig", (1, 2)), Note("", (3,))),
+}
+
 CHAIN: dict[str, Callable[[Any], Any]] = {
     "latest": Latest,
     "sum": Sum,
