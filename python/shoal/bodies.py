@@ -176,12 +176,16 @@ def _tree_codec(body: BodyShape, paths: Sequence[Path], time: str, zone: tzinfo)
     declared = body.type
     readers = [(path, _slot_form(body.info, path)) for path in paths if path != (time,)]
     clock = [number for number, path in enumerate(paths) if path == (time,)]
-    time_key = next((field.encode_name for field in body.fields if field.name == time and _is_time(field.type)), "")
+    instants = {field.encode_name for field in body.fields if _is_time(field.type)}
+    own_time = next((field.encode_name for field in body.fields if field.name == time), "")
 
-    def admit(tree: Any, lax: bool) -> tuple[Any, list[Any]]:
-        """Validates: msgspec.ValidationError says what is wrong and where."""
-        if time_key and isinstance(tree, dict) and time_key in tree:
-            tree = {**tree, time_key: _instant(tree[time_key], zone)}
+    def admit(tree: Any, lax: bool, source_time: str = "") -> tuple[Any, list[Any]]:
+        """Validates: msgspec.ValidationError says what is wrong and where. ``source_time`` is the field that ``ingest``
+        names as the time.
+        """
+        key = source_time or own_time
+        if key in instants and isinstance(tree, dict) and key in tree:
+            tree = {**tree, key: _instant(tree[key], zone)}
         made = _convert(tree, declared, lax)
         slots = [_slot(made, path, encode, zone) for path, encode in readers]
         for number in clock:

@@ -459,7 +459,7 @@ impl Shard {
         let source = &self.sources[id.0 as usize];
         let result = match source.target {
             Some(_) => source.decode_bytes(&envelope.raw, record),
-            None => decode_json(&self.populations[population.0 as usize].plans[command as usize], &envelope.raw, record),
+            None => source.decode_routed(&self.populations[population.0 as usize].plans[command as usize], &envelope.raw, record),
         };
         result.map_err(|invalid| invalid.reason)
     }
@@ -483,7 +483,10 @@ impl Shard {
     fn ask_filter(&mut self, envelope: Envelope) -> Option<Step> {
         if let (Origin::Source(source), Lane::Command(command), false) = (&envelope.origin, &envelope.lane, envelope.passed)
             && self.sources[source.0 as usize].filter
-            && let Some((population, _)) = self.sources[source.0 as usize].target
+            && let Some(population) = match (&envelope.node, self.sources[source.0 as usize].target) {
+                (Node::Key(population, _), _) => Some(*population),
+                (_, target) => target.map(|(population, _)| population),
+            }
         {
             let step = Step::Filter { source: *source, population, command: *command };
             self.hand = Some(envelope);
@@ -530,9 +533,18 @@ impl Shard {
             }
             Origin::Source(_) | Origin::Outside(_) => {
                 let Node::Key(population, _) = envelope.node else { return self.address(envelope) };
-                let slot = self.populations[population.0 as usize].decl.commands[*command as usize].time_slot;
-                let time = slot.and_then(|slot| record.slots.get(slot)).map_or(Ok(None), |value| time_of(value, &self.zone));
-                (time, None, None)
+                let class = &self.populations[population.0 as usize];
+                let slot = class.decl.commands[*command as usize].time_slot;
+                match &envelope.origin {
+                    Origin::Source(source) => {
+                        let of = &self.sources[source.0 as usize];
+                        (of.time_routed(&class.plans[*command as usize].body, slot, record, &self.zone), Some(*source), of.speed)
+                    }
+                    _ => {
+                        let value = slot.and_then(|slot| record.slots.get(slot));
+                        (value.map_or(Ok(None), |value| time_of(value, &self.zone)), None, None)
+                    }
+                }
             }
             _ => (Ok(None), None, None),
         };

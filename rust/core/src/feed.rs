@@ -70,6 +70,8 @@ pub struct Source {
     plan: Plan,
     keys: Vec<(EcoString, Part)>,
     time: Option<Part>,
+    /// The field that `time=` names; "": none.
+    pub time_field: EcoString,
     queue: Arc<SourceQueue>,
     reader: Option<JoinHandle<()>>,
     /// Records that the program has handed over.
@@ -163,6 +165,34 @@ impl Source {
             None => decode_json(&self.plan, bytes, record),
             Some(row) => decode_row(&self.plan, row, bytes, record),
         }
+    }
+
+    /// Decodes a record of a source with `to=`, for the command that its address has chosen.
+    pub fn decode_routed(&self, plan: &Plan, bytes: &[u8], record: &mut Record) -> Result<(), Invalid> {
+        let mut plan = plan.clone();
+        if !self.time_field.is_empty()
+            && let Part::Slot(at) = part(&mut plan, &self.time_field)
+        {
+            plan.time_slot = Some(at);
+        }
+        match &self.batch.shape {
+            Shape::Json => decode_json(&plan, bytes, record),
+            Shape::Row(header) => decode_row(&plan, &RowPlan::new(&plan, header), bytes, record),
+        }
+    }
+
+    /// The time of such a record: of the source's field, or of the command's own (`slot`).
+    pub fn time_routed(&self, body: &BodyType, slot: Option<usize>, record: &Record, zone: &jiff::tz::TimeZone) -> Result<Option<i64>, String> {
+        let own = match body {
+            BodyType::Record { fields } => fields.iter().position(|field| field.name == self.time_field),
+            _ => None,
+        };
+        let value = match (self.time_field.is_empty(), own) {
+            (true, _) => slot.and_then(|at| record.slots.get(at)),
+            (false, Some(at)) => record.slots.get(at),
+            (false, None) => record.extra.first(),
+        };
+        value.map_or(Ok(None), |value| time_of(value, zone))
     }
 
     /// A whole record as a tree, for `to=`.
@@ -310,6 +340,7 @@ impl Shard {
             plan,
             keys,
             time,
+            time_field: decl.time,
             queue,
             reader,
             handed: 0,

@@ -21,7 +21,7 @@ pub enum Codec {
     Call { class: Py<PyAny>, names: Vec<Py<PyString>>, positional: bool },
     /// A dict of what was given.
     Dict { names: Vec<Py<PyString>> },
-    /// Python validates a tree: `admit(builtins, lax) -> (body, slots)`; `encode(body) -> builtins`.
+    /// Python validates a tree: `admit(builtins, lax, time = "") -> (body, slots)`; `encode(body) -> builtins`.
     Tree { admit: Py<PyAny>, encode: Py<PyAny> },
 }
 

@@ -5,7 +5,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use shoal_core::dispatch::Step;
-use shoal_core::envelope::{Body, Kind, Lane, SourceId};
+use shoal_core::envelope::{Body, Kind, Lane, Origin, SourceId};
 use shoal_core::population::PopulationId;
 use shoal_core::turn::What;
 use shoal_core::value::Value;
@@ -137,20 +137,25 @@ fn admit(
     command: u16,
     lax: bool,
 ) -> PyResult<Result<Vec<Value>, String>> {
-    let (tree, admit) = {
+    let (tree, admit, time) = {
         let state = shard.get().state()?;
+        // the source's own time field may be a number, as that of a command
+        let time = match state.core.hand.as_ref().map(|envelope| &envelope.origin) {
+            Some(Origin::Source(source)) => state.core.sources[source.0 as usize].time_field.to_string(),
+            _ => String::new(),
+        };
         let tree = match state.core.hand.as_ref().map(|envelope| &envelope.body) {
             Some(Body::Record(record)) => record.tree.clone(),
             _ => Value::Null,
         };
         match &state.classes[population.0 as usize].bodies[command as usize] {
-            Codec::Tree { admit, .. } => (tree, admit.clone_ref(py)),
+            Codec::Tree { admit, .. } => (tree, admit.clone_ref(py), time),
             _ => return Ok(Err("this body needs no validation by Python".to_owned())),
         }
     };
     let run = || -> PyResult<(Py<PyAny>, Vec<Value>)> {
         let (body, slots): (Bound<'_, PyAny>, Vec<Bound<'_, PyAny>>) =
-            admit.bind(py).call1((to_python(py, &tree)?, lax))?.extract()?;
+            admit.bind(py).call1((to_python(py, &tree)?, lax, time))?.extract()?;
         let slots: PyResult<Vec<Value>> = slots.iter().map(from_python).collect();
         Ok((body.unbind(), slots?))
     };
