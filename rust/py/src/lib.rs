@@ -32,9 +32,13 @@ mod _core {
     use crate::turns::Turns;
 
     use pyo3::prelude::*;
+    use pyo3::types::IntoPyDict;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let after = wrap_pyfunction!(crate::shard::_after_fork, module)?;
+        let hook = [("after_in_child", after)].into_py_dict(module.py())?;
+        module.py().import("os")?.call_method("register_at_fork", (), Some(&hook))?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

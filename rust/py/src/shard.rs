@@ -1,8 +1,9 @@
 //! `Shard`: the loop's side of the core.
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -106,24 +107,43 @@ unsafe impl Sync for Shard {}
 unsafe impl Send for Shard {}
 
 thread_local! {
-    static HERE: u8 = const { 0 };
+    /// This thread's number, once it has made a shard; 0 before, and in a forked child.
+    static HERE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A number that differs between live threads; cheaper than `std::thread::current().id()`.
+static NEXT_THREAD: AtomicUsize = AtomicUsize::new(1);
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// Cheaper than `std::thread::current().id()` and than asking for the process.
 #[inline(always)]
 fn here() -> usize {
-    HERE.with(|here| std::ptr::from_ref(here) as usize)
+    HERE.get()
+}
+
+/// The number of a thread that makes a shard.
+fn enter() -> usize {
+    if HERE.get() == 0 {
+        HERE.set(NEXT_THREAD.fetch_add(1, Ordering::Relaxed));
+    }
+    HERE.get()
+}
+
+/// Runs in a forked child, in its only thread: no shard of its parent's is this thread's any more.
+#[pyfunction]
+pub fn _after_fork() {
+    HERE.set(0);
+    FORKED.store(true, Ordering::Relaxed);
 }
 
 impl Shard {
-    /// The state, for the shard's own thread.
+    /// The state, for the shard's own thread in its own process.
     ///
     /// The caller drops the reference before it runs Python code, and looks the state up again after it.
     #[inline(always)]
     #[expect(clippy::mut_from_ref, reason = "the thread check and the rule above stand in for the borrow checker")]
     pub fn state(&self) -> PyResult<&mut Inner> {
         if self.thread != here() {
-            return Err(wrong_thread());
+            return Err(wrong_thread(FORKED.load(Ordering::Relaxed)));
         }
         // SAFETY: one thread, and by the rule above one reference at a time.
         Ok(unsafe { &mut *self.inner.get() })
@@ -258,7 +278,7 @@ impl Shard {
             locals: HashMap::new(),
             closed: false,
         };
-        Ok(Shard { inner: UnsafeCell::new(inner), thread: here() })
+        Ok(Shard { inner: UnsafeCell::new(inner), thread: enter() })
     }
 
     /// The context variable that holds the number of a coroutine's turn.
