@@ -43,7 +43,9 @@ impl Shard {
     /// Goes on: ends the open turn, runs those that need no Python, stops at the next that does.
     pub fn advance(&mut self) -> Step {
         loop {
-            if let Some(what) = self.turn.first.take() {
+            if self.turn.first.is_some()
+                && let Some(what) = self.turn.first.take()
+            {
                 return Step::Call(what);
             }
             match self.turn.phase {
@@ -134,7 +136,9 @@ impl Shard {
             return Some(Step::Idle);
         }
         self.left -= 1;
-        if let Some((number, outcome)) = self.finished.pop_front() {
+        if !self.finished.is_empty()
+            && let Some((number, outcome)) = self.finished.pop_front()
+        {
             if self.resume(number)
                 && let Err((kind, reason)) = outcome
             {
@@ -142,26 +146,36 @@ impl Shard {
             }
             return None;
         }
-        if let Some(envelope) = self.hand.take() {
+        if self.hand.is_some()
+            && let Some(envelope) = self.hand.take()
+        {
             return self.bring(envelope);
         }
-        if let Some(envelope) = self.released.pop_front() {
+        if !self.released.is_empty()
+            && let Some(envelope) = self.released.pop_front()
+        {
             return self.bring(envelope);
         }
         if self.next_group() {
             return None;
         }
-        if let Some(envelope) = self.inner.pop_front() {
+        if !self.inner.is_empty()
+            && let Some(envelope) = self.inner.pop_front()
+        {
             return self.bring(envelope);
         }
         let horizon = match &self.held {
             Some(held) if held.until.is_none() => held.time.max(self.clock.now()),
             _ => self.clock.now(),
         };
-        if let Some((key, due, every)) = self.timers.take(horizon) {
+        if !self.timers.is_empty()
+            && let Some((key, due, every)) = self.timers.take(horizon)
+        {
             return self.fire(key, due, every, horizon);
         }
-        if let Some(held) = self.held.take() {
+        if self.held.is_some()
+            && let Some(held) = self.held.take()
+        {
             match held.until {
                 Some(until) if until > Instant::now() => self.held = Some(held),
                 Some(_) => {
@@ -177,10 +191,14 @@ impl Shard {
                 }
             }
         }
-        if let Some(envelope) = self.outside.pop_front() {
+        if !self.outside.is_empty()
+            && let Some(envelope) = self.outside.pop_front()
+        {
             return self.bring(envelope);
         }
-        if let Some((population, id)) = self.stopping.pop_front() {
+        if !self.stopping.is_empty()
+            && let Some((population, id)) = self.stopping.pop_front()
+        {
             if let Some(row) = self.populations[population.0 as usize].table.row(id) {
                 self.turn.cause = Cause::Stop;
                 self.open(population, row, id, 0);
@@ -191,10 +209,10 @@ impl Shard {
         if self.held.is_none() && self.feed() {
             return None;
         }
-        if let Some(envelope) = self.hand.take() {
-            return self.bring(envelope);
+        match self.hand.take() {
+            Some(envelope) => self.bring(envelope),
+            None => Some(Step::Idle),
         }
-        Some(Step::Idle)
     }
 
     // -- sources
@@ -224,12 +242,24 @@ impl Shard {
             self.hand = Some(self.envelope_of(id, index));
             return false;
         }
-        let mut record = std::mem::take(&mut self.turn.record);
-        let decoded = source.decode(index, &mut record);
-        self.turn.record = record;
-        if let Err(invalid) = decoded {
+        if let Err(invalid) = self.sources[id.0 as usize].decode(index, &mut self.turn.record) {
             self.bury(Cause::Record(id, index), String::new(), Kind::Invalid, &invalid.reason);
             return true;
+        }
+        let source = &self.sources[id.0 as usize];
+        if let (Some(key), None) = (source.plain_key(&self.turn.record), source.has_time()) {
+            // the way of most events: the key is read where it was decoded
+            let (population, command) = source.target.unwrap_or_default();
+            if let Some(row) = self.populations[population.0 as usize].table.find(key.as_bytes())
+                && self.busy.is_empty()
+            {
+                let twin = self.populations[population.0 as usize].table.id(row).unwrap_or_default();
+                self.turn.cause = Cause::Record(id, index);
+                if let Some(Step::Call(what)) = self.begin_command(population, row, twin, 0, command) {
+                    self.turn.first = Some(what);
+                }
+                return true;
+            }
         }
         let mut key = std::mem::take(&mut self.key);
         let routed = source.key(&self.turn.record, &mut key).and_then(|()| source.time(&self.turn.record, &self.zone));
@@ -801,7 +831,9 @@ impl Shard {
                 return true;
             }
         }
-        if let Some((population, key)) = self.all_groups.pop_front() {
+        if !self.all_groups.is_empty()
+            && let Some((population, key)) = self.all_groups.pop_front()
+        {
             self.group(population, &key);
             return true;
         }

@@ -208,6 +208,12 @@ impl Source {
         matches!(self.batch.shape, Shape::Row(_))
     }
 
+    /// Some where the records tell the time.
+    #[inline(always)]
+    pub fn has_time(&self) -> Option<()> {
+        self.time.map(|_| ())
+    }
+
     /// The event's time, when the source has one.
     #[inline]
     pub fn time(&self, record: &Record, zone: &jiff::tz::TimeZone) -> Result<Option<i64>, String> {
@@ -218,7 +224,21 @@ impl Source {
         }
     }
 
-    /// The twin's parameters, joined by NUL, into `key`.
+    /// The twin's only parameter, where it is a text of the record.
+    #[inline(always)]
+    pub fn plain_key<'a>(&self, record: &'a Record) -> Option<&'a str> {
+        let [(_, part)] = self.keys.as_slice() else { return None };
+        let value = match *part {
+            Part::Slot(at) => &record.slots[at],
+            Part::Extra(at) => &record.extra[at],
+        };
+        match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The twin's parameters, joined by NUL, into `key`. What is in them is checked when they name no twin yet.
     #[inline]
     pub fn key(&self, record: &Record, key: &mut String) -> Result<(), String> {
         key.clear();
@@ -230,7 +250,6 @@ impl Source {
             if number > 0 {
                 key.push('\0');
             }
-            let start = key.len();
             match value {
                 Value::Text(text) => key.push_str(text),
                 Value::Int(x) => {
@@ -240,15 +259,18 @@ impl Source {
                 Value::Null => return Err(format!("key field `{name}` is missing or null")),
                 _ => return Err(format!("key field `{name}` is neither text nor a whole number")),
             }
-            if key.len() - start > crate::route::MAX_PARAMETER || key.len() == start || memchr::memchr(0, &key.as_bytes()[start..]).is_some() {
-                check_parameter(&key[start..]).map_err(|reason| format!("key field `{name}` {reason}"))?;
-            }
         }
         Ok(())
     }
 
     /// A key that names no twin yet: whether one may be made of it.
     pub fn check_key(&self, key: &str) -> Result<(), String> {
+        if let [(name, _)] = self.keys.as_slice() {
+            return check_parameter(key).map_err(|reason| format!("key field `{name}` {reason}"));
+        }
+        if key.split('\0').count() != self.keys.len().max(1) {
+            return Err("a key field holds the character NUL".to_owned());
+        }
         key.split('\0').zip(&self.keys).try_for_each(|(part, (name, _))| {
             check_parameter(part).map_err(|reason| format!("key field `{name}` {reason}"))
         })

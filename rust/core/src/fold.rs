@@ -219,8 +219,7 @@ fn one(op: &Op, population: &mut Population, row: u32, slots: &[Value], now: i64
             _ => true,
         };
         if given {
-            let next = int(population, out, row).unwrap_or(0).checked_add(1).ok_or(Misfit::Overflow)?;
-            population.put_int(row, out, next, log);
+            population.step_int(row, out, log, |old| old.unwrap_or(0).checked_add(1).ok_or(Misfit::Overflow))?;
         }
         return Ok(given);
     }
@@ -262,16 +261,13 @@ fn one(op: &Op, population: &mut Population, row: u32, slots: &[Value], now: i64
             population.put_float(row, out, finite(sum / n as f64)?, log);
         }
         Step::Smallest => {
-            let least = float(population, out, row).map_or(x, |old| old.min(x));
-            population.put_float(row, out, finite(least)?, log);
+            population.step_float(row, out, log, |old| finite(old.map_or(x, |old| old.min(x))))?;
         }
         Step::Largest => {
-            let most = float(population, out, row).map_or(x, |old| old.max(x));
-            population.put_float(row, out, finite(most)?, log);
+            population.step_float(row, out, log, |old| finite(old.map_or(x, |old| old.max(x))))?;
         }
         Step::Ewma { alpha } => {
-            let next = float(population, out, row).map_or(x, |old| old + alpha * (x - old));
-            population.put_float(row, out, finite(next)?, log);
+            population.step_float(row, out, log, |old| finite(old.map_or(x, |old| old + alpha * (x - old))))?;
         }
         Step::EwmaByTime { half_life, at } => {
             let next = match (float(population, out, row), int(population, *at, row)) {
@@ -321,7 +317,11 @@ fn latest(op: &Op, population: &mut Population, row: u32, slots: &[Value], log: 
         },
         From::Column(column) => population.columns[column as usize].get(row),
         From::Pair(lat, lon) => match (slots[lat as usize].as_f64(), slots[lon as usize].as_f64()) {
-            (Some(lat), Some(lon)) => point(lat, lon)?,
+            (Some(lat), Some(lon)) => {
+                point(lat, lon)?;
+                population.put_point(row, op.out, lat, lon, log);
+                return Ok(true);
+            }
             _ => return Ok(false),
         },
         From::Event => return Ok(false),

@@ -10,7 +10,7 @@ use ecow::EcoString;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
-use self::chunk::{Chunked, ChunkedViews};
+use self::chunk::{Chunked, ChunkedViews, inline_view};
 use self::column::{Column, Misfit, fit};
 use crate::declaration::{ColumnType, PopulationDecl, Watched};
 use crate::maps::MapTable;
@@ -136,7 +136,8 @@ impl Population {
 
     #[inline]
     pub fn find(&self, key: &[u8]) -> Option<u32> {
-        self.index.find(hash(key), |&row| self.keys.get(row) == Some(key)).copied()
+        let view = inline_view(key);
+        self.index.find(hash(key), |&row| self.keys.holds(row, key, view)).copied()
     }
 
     /// A new twin with every lane at its default.
@@ -243,42 +244,99 @@ impl Population {
             log.touch(column as usize);
             return;
         }
+        log.touch(column as usize);
         let old = self.columns[column as usize].replace(row, new);
         self.note(column, old, log);
     }
 
+    /// One step of a fold: `next` makes the new value of the old one.
+    #[inline(always)]
+    pub fn step_float<E>(
+        &mut self,
+        row: u32,
+        column: u16,
+        log: &mut Log,
+        next: impl FnOnce(Option<f64>) -> Result<f64, E>,
+    ) -> Result<(), E> {
+        let Column::Float(cells) = &mut self.columns[column as usize] else { unreachable!("a float column") };
+        let cell = cells.step(row);
+        let (old, new) = (cell.old, next(cell.old)?);
+        cell.write(new);
+        // by bits: 0.0 and -0.0 are equal, and undoing must tell them apart
+        if old.map(f64::to_bits) != Some(new.to_bits()) {
+            self.note(column, old.map_or(Value::Null, Value::Float), log);
+        }
+        log.touch(column as usize);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub fn step_int<E>(
+        &mut self,
+        row: u32,
+        column: u16,
+        log: &mut Log,
+        next: impl FnOnce(Option<i64>) -> Result<i64, E>,
+    ) -> Result<(), E> {
+        let Column::Int(cells) = &mut self.columns[column as usize] else { unreachable!("an int column") };
+        let cell = cells.step(row);
+        let (old, new) = (cell.old, next(cell.old)?);
+        cell.write(new);
+        if old != Some(new) {
+            self.note(column, old.map_or(Value::Null, Value::Int), log);
+        }
+        log.touch(column as usize);
+        Ok(())
+    }
+
     #[inline(always)]
     pub fn put_float(&mut self, row: u32, column: u16, new: f64, log: &mut Log) {
-        let Column::Float(cells) = &mut self.columns[column as usize] else { unreachable!("a float column") };
-        let old = cells.replace(row, Some(new)).map_or(Value::Null, Value::Float);
-        self.note(column, old, log);
+        _ = self.step_float(row, column, log, |_| Ok::<_, std::convert::Infallible>(new));
     }
 
     #[inline(always)]
     pub fn put_int(&mut self, row: u32, column: u16, new: i64, log: &mut Log) {
-        let Column::Int(cells) = &mut self.columns[column as usize] else { unreachable!("an int column") };
-        let old = cells.replace(row, Some(new)).map_or(Value::Null, Value::Int);
-        self.note(column, old, log);
+        _ = self.step_int(row, column, log, |_| Ok::<_, std::convert::Infallible>(new));
+    }
+
+    #[inline(always)]
+    pub fn put_point(&mut self, row: u32, column: u16, lat: f64, lon: f64, log: &mut Log) {
+        let Column::Point(cells) = &mut self.columns[column as usize] else { unreachable!("a point column") };
+        let cell = cells.step(row);
+        let old = cell.old;
+        cell.write([lat, lon]);
+        if old.map(|old| old.map(f64::to_bits)) != Some([lat.to_bits(), lon.to_bits()]) {
+            self.note(column, old.map_or(Value::Null, |[lat, lon]| Value::Point(lat, lon)), log);
+        }
+        log.touch(column as usize);
     }
 
     #[inline(always)]
     pub fn put_bool(&mut self, row: u32, column: u16, new: bool, log: &mut Log) {
         let Column::Bool(cells) = &mut self.columns[column as usize] else { unreachable!("a bool column") };
-        let old = cells.replace(row, Some(new)).map_or(Value::Null, Value::Bool);
-        self.note(column, old, log);
+        let cell = cells.step(row);
+        let old = cell.old;
+        cell.write(new);
+        if old != Some(new) {
+            self.note(column, old.map_or(Value::Null, Value::Bool), log);
+        }
+        log.touch(column as usize);
     }
 
+    /// Keeps a cell's old value: to undo the turn, and for its `changed` handler. An equal write is neither.
     #[inline(always)]
     fn note(&mut self, column: u16, old: Value, log: &mut Log) {
-        log.touch(column as usize);
-        let watch = self.watch[column as usize];
-        if watch != UNWATCHED {
-            let first = !log.seen.iter().any(|seen| matches!(seen, Seen::Column { column: c, .. } if *c == column));
-            if first {
-                log.seen.push(Seen::Column { watch, column, old: old.clone() });
-            }
+        if self.watch[column as usize] != UNWATCHED {
+            self.see(column, &old, log);
         }
         log.entries.push(Undo::Cell { column, old });
+    }
+
+    #[inline(never)]
+    fn see(&self, column: u16, old: &Value, log: &mut Log) {
+        if !log.seen.iter().any(|seen| matches!(seen, Seen::Column { column: c, .. } if *c == column)) {
+            log.seen.push(Seen::Column { watch: self.watch[column as usize], column, old: old.clone() });
+        }
     }
 
     // -- map entries, within a turn
@@ -376,17 +434,23 @@ impl Population {
     /// Keeps the turn: its changes are the row's, and dirty until the next commit.
     #[inline]
     pub fn keep(&mut self, row: u32, log: &mut Log) {
-        let mut any = 0;
-        for (word, touched) in self.dirty.iter_mut().zip(&log.touched) {
-            let bits = word.raw_mut(row);
-            any |= *bits;
-            *bits |= touched;
-        }
+        let any = match (self.dirty.as_mut_slice(), log.touched.as_slice()) {
+            ([word], [touched]) => {
+                let bits = word.raw_mut(row);
+                std::mem::replace(bits, *bits | touched)
+            }
+            (words, touched) => words.iter_mut().zip(touched).fold(0, |any, (word, touched)| {
+                let bits = word.raw_mut(row);
+                any | std::mem::replace(bits, *bits | touched)
+            }),
+        };
         if any == 0 {
             self.dirty_rows.push(row);
         }
-        for (map, slot) in log.freed.drain(..) {
-            self.maps[map as usize].release(slot);
+        if !log.freed.is_empty() {
+            for (map, slot) in log.freed.drain(..) {
+                self.maps[map as usize].release(slot);
+            }
         }
         log.entries.clear();
     }

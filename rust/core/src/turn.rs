@@ -361,19 +361,24 @@ impl Shard {
         turn.time = self.clock.now();
         turn.number = self.turns;
         turn.log.reset(words);
-        turn.sends.clear();
+        if !turn.sends.is_empty() {
+            turn.sends.clear();
+        }
         turn.sent = 0;
         turn.deleted = false;
-        turn.first = None;
         turn.rounds = 0;
-        turn.calls.clear();
+        if !turn.calls.is_empty() {
+            turn.calls.clear();
+        }
         turn.phase = Phase::Rounds;
     }
 
     /// The next `changed` call of the open turn; None: nothing differs any more. Errors: too many rounds.
     pub fn next_changed(&mut self) -> Result<Option<What>, String> {
         loop {
-            if let Some(what) = self.turn.calls.pop_front() {
+            if !self.turn.calls.is_empty()
+                && let Some(what) = self.turn.calls.pop_front()
+            {
                 return Ok(Some(what));
             }
             if self.turn.log.seen.is_empty() {

@@ -54,13 +54,26 @@ impl Log {
         self.touched[bit / 64] |= 1 << (bit % 64);
     }
 
+    #[inline]
     pub fn reset(&mut self, words: usize) {
-        self.entries.clear();
-        self.seen.clear();
-        self.freed.clear();
-        self.timers.clear();
-        self.touched.clear();
-        self.touched.resize(words, 0);
+        // most are empty: the turn before was kept
+        if !self.entries.is_empty() {
+            self.entries.clear();
+        }
+        if !self.seen.is_empty() {
+            self.seen.clear();
+        }
+        if !self.freed.is_empty() {
+            self.freed.clear();
+        }
+        if !self.timers.is_empty() {
+            self.timers.clear();
+        }
+        match self.touched.as_mut_slice() {
+            [word] if words == 1 => *word = 0,
+            touched if touched.len() == words => touched.fill(0),
+            _ => self.touched = vec![0; words],
+        }
     }
 
     /// Nothing before this point can be undone any more; what was touched and seen stays.

@@ -31,13 +31,22 @@ impl<T: Clone> Shared<T> {
     #[inline(always)]
     pub fn write(&mut self) -> &mut T {
         if Arc::strong_count(&self.0) != 1 {
-            self.0 = Arc::new(T::clone(&self.0));
+            self.part();
         }
         // The snapshot's last reads happen before this write, although another thread dropped it.
         fence(Ordering::Acquire);
         // SAFETY: the count is 1, no Weak is ever made, and `&mut self` keeps others from cloning it meanwhile.
         // `Arc::get_mut` says the same with an atomic exchange on each call, which costs more than the write.
         unsafe { &mut *Arc::as_ptr(&self.0).cast_mut() }
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// Leaves the shared chunk to the snapshot. Apart from `write`, whose stack frame must not have room for a chunk.
+    #[cold]
+    #[inline(never)]
+    fn part(&mut self) {
+        self.0 = Arc::new(T::clone(&self.0));
     }
 }
 
@@ -93,7 +102,16 @@ impl<T> Default for Chunked<T> {
 
 impl<T: Copy + Default> Chunked<T> {
     /// Makes room for `row`.
+    #[inline(always)]
     pub fn reach(&mut self, row: u32) {
+        if self.chunks.len() * CHUNK <= row as usize {
+            self.grow(row);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, row: u32) {
         while self.chunks.len() * CHUNK <= row as usize {
             self.chunks.push(Shared::new(Cells { valid: Bits::new(), values: [T::default(); CHUNK] }));
         }
@@ -115,6 +133,15 @@ impl<T: Copy + Default> Chunked<T> {
     #[inline(always)]
     pub fn raw_mut(&mut self, row: u32) -> &mut T {
         &mut self.chunks[row as usize / CHUNK].write().values[row as usize % CHUNK]
+    }
+
+    /// The cell for one step of a fold: what it holds, and where to write.
+    #[inline(always)]
+    pub fn step(&mut self, row: u32) -> Step<'_, T> {
+        let chunk = self.chunks[row as usize / CHUNK].write();
+        let at = row as usize % CHUNK;
+        let old = chunk.valid.get(at).then(|| chunk.values[at]);
+        Step { chunk, at, old }
     }
 
     /// Writes the cell and gives back what it held.
@@ -140,9 +167,42 @@ impl<T: Copy + Default> Chunked<T> {
     }
 }
 
+/// One cell, looked up once to be read and then written.
+pub struct Step<'a, T> {
+    chunk: &'a mut Cells<T>,
+    at: usize,
+    pub old: Option<T>,
+}
+
+impl<T> Step<'_, T> {
+    #[inline(always)]
+    pub fn write(self, new: T) {
+        self.chunk.values[self.at] = new;
+        if self.old.is_none() {
+            self.chunk.valid.set(self.at, true);
+        }
+    }
+}
+
 /// Arrow's string view: four bytes of length, then up to 12 bytes of text, or a prefix and an offset into the heap.
-type View = u128;
+pub type View = u128;
 const INLINE: usize = 12;
+
+/// The view of a text of at most 12 bytes: two such texts are equal when their views are. Loads overlap instead of
+/// looping: this is on the way of every event.
+#[inline(always)]
+pub fn inline_view(text: &[u8]) -> Option<View> {
+    let word = |at: usize| u64::from_le_bytes(text[at..at + 8].try_into().unwrap_or_default()) as u128;
+    let half = |at: usize| u32::from_le_bytes(text[at..at + 4].try_into().unwrap_or_default()) as u128;
+    let data = match text.len() {
+        0 => 0,
+        n @ 1..=3 => text[0] as u128 | (text[n / 2] as u128) << (8 * (n / 2)) | (text[n - 1] as u128) << (8 * (n - 1)),
+        n @ 4..=8 => half(0) | half(n - 4) << (8 * (n - 4)),
+        n @ 9..=INLINE => word(0) | word(n - 8) << (8 * (n - 8)),
+        _ => return None,
+    };
+    Some(data << 32 | text.len() as u128)
+}
 
 /// A chunk of texts or byte strings: views, and one heap for those of over 12 bytes.
 #[derive(Clone, Debug)]
@@ -169,6 +229,15 @@ impl Views {
         } else {
             let offset = (*view >> 96) as usize;
             &self.heap[offset..offset + length]
+        }
+    }
+
+    /// Whether the cell holds this text; `view` is its view where it is inline.
+    #[inline(always)]
+    fn holds(&self, at: usize, text: &[u8], view: Option<View>) -> bool {
+        match view {
+            Some(view) => self.views[at] == view,
+            None => self.bytes(at) == text,
         }
     }
 
@@ -224,7 +293,16 @@ pub struct ChunkedViews {
 }
 
 impl ChunkedViews {
+    #[inline(always)]
     pub fn reach(&mut self, row: u32) {
+        if self.chunks.len() * CHUNK <= row as usize {
+            self.grow(row);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, row: u32) {
         while self.chunks.len() * CHUNK <= row as usize {
             self.chunks.push(Shared::new(Views::new()));
         }
@@ -235,6 +313,12 @@ impl ChunkedViews {
         let chunk = self.chunks[row as usize / CHUNK].read();
         let at = row as usize % CHUNK;
         chunk.valid.get(at).then(|| chunk.bytes(at))
+    }
+
+    /// Whether a cell that is set holds this text; `view` comes from `inline_view`.
+    #[inline(always)]
+    pub fn holds(&self, row: u32, text: &[u8], view: Option<View>) -> bool {
+        self.chunks[row as usize / CHUNK].read().holds(row as usize % CHUNK, text, view)
     }
 
     #[inline]
@@ -271,6 +355,20 @@ mod tests {
         // the chunk that nobody wrote is still the same memory
         assert!(std::ptr::eq(snapshot.chunks()[1].read(), cells.chunks()[1].read()));
         assert!(!std::ptr::eq(snapshot.chunks()[0].read(), cells.chunks()[0].read()));
+    }
+
+    #[test]
+    fn inline_views_are_what_is_stored() {
+        let mut texts = ChunkedViews::default();
+        texts.reach(0);
+        for length in 0..=13usize {
+            let text: Vec<u8> = (0..length as u8).map(|i| b'a' + i).collect();
+            texts.set(1, Some(&text));
+            assert_eq!(inline_view(&text).is_some(), length <= INLINE);
+            assert!(texts.holds(1, &text, inline_view(&text)), "{length}");
+            let other = [text.as_slice(), b"z"].concat();
+            assert!(!texts.holds(1, &other, inline_view(&other)), "{length}");
+        }
     }
 
     #[test]
