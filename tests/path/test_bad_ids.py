@@ -90,7 +90,21 @@ def test_a_key_beside_the_body_may_be_a_text_or_a_whole_number(tmp_path: Path) -
     ]
 
 
-@pytest.mark.parametrize("uri", ["", "thing/7", "/thing", "/thing/7/8", "/thing/", "/thing/..", "/thing/a%00", "/thing/%zz", "/thing/7?x=1", "/other/7"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "thing/7",
+        "/thing",
+        "/thing/7/8",
+        "/thing/",
+        "/thing/..",
+        "/thing/a%00",
+        "/thing/%zz",
+        "/thing/7?x=1",
+        "/other/7",
+    ],
+)
 def test_an_address_without_a_twin_class_is_unrouted(uri: str) -> None:
     app = App("unrouted")
 

@@ -79,7 +79,9 @@ def test_the_field_holds_the_instant(body: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [Typed, Checked])
-@pytest.mark.parametrize("time", ['"yesterday"', '"2023-13-01T00:00:00Z"', "true", "{}", "1e300", "-1e300", '""', '"1700000000"'])
+@pytest.mark.parametrize(
+    "time", ['"yesterday"', '"2023-13-01T00:00:00Z"', "true", "{}", "1e300", "-1e300", '""', '"1700000000"']
+)
 def test_what_is_no_time_is_dead(time: str, body: Any, tmp_path: Path) -> None:
     done = run_text(f'{{"id": "7", "t": {time}}}\n{{"id": "7", "t": 1}}\n', body, tmp_path, time="t")
     assert (done.counts.dead, done.counts.applied, done.positions) == (1, 1, [1])

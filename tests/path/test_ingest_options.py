@@ -128,7 +128,9 @@ def test_key_names_the_field_or_a_field_for_each_parameter(tmp_path: Path) -> No
     assert sorted(done.reasons) == ["key field `c` is missing or null"] * 2
 
 
-@pytest.mark.parametrize(("text", "name"), [('{"feeder": "f1", "station": "s1"}\n', "f.jsonl"), ("feeder,station\nf1,s1\n", "f.csv")])
+@pytest.mark.parametrize(
+    ("text", "name"), [('{"feeder": "f1", "station": "s1"}\n', "f.jsonl"), ("feeder,station\nf1,s1\n", "f.csv")]
+)
 def test_a_builtin_body_takes_the_one_remaining_field(text: str, name: str, tmp_path: Path) -> None:
     app = App("grid")
 
@@ -144,7 +146,11 @@ def test_a_builtin_body_takes_the_one_remaining_field(text: str, name: str, tmp_
 
 @pytest.mark.parametrize(
     ("record", "reason"),
-    [('{"id": "a", "x": 1, "y": 2}', "takes the one remaining field; found `x`, `y`"), ('{"id": "a"}', "takes the one remaining field; found none"), ('{"id": "a", "x": "1"}', "Expected `int`, got `str`")],
+    [
+        ('{"id": "a", "x": 1, "y": 2}', "takes the one remaining field; found `x`, `y`"),
+        ('{"id": "a"}', "takes the one remaining field; found none"),
+        ('{"id": "a", "x": "1"}', "Expected `int`, got `str`"),
+    ],
 )
 def test_a_builtin_body_refuses_more_or_fewer(record: str, reason: str, tmp_path: Path) -> None:
     app = App("counter")
@@ -164,7 +170,10 @@ def test_a_builtin_body_refuses_more_or_fewer(record: str, reason: str, tmp_path
 
 
 @pytest.mark.parametrize("to", [{}, {"to": lambda record: f"/bus/{record['id']}", "lane": "report"}])
-@pytest.mark.parametrize(("text", "name"), [('{"id": "7", "speed": 1, "t": 1700000000}\n', "f.jsonl"), ("id,speed,t\n7,1,1700000000\n", "f.csv")])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [('{"id": "7", "speed": 1, "t": 1700000000}\n', "f.jsonl"), ("id,speed,t\n7,1,1700000000\n", "f.csv")],
+)
 def test_time_names_a_field_beside_the_body(to: dict[str, Any], text: str, name: str, tmp_path: Path) -> None:
     assert speeds(Fix, tmp_path, text, name, time="t", **to).clock == 1_700_000_000_000_000
 

@@ -353,8 +353,9 @@ impl Shard {
                 letter(source.name.to_string(), sequence, source.lane.to_string(), raw)
             }
             Cause::Envelope(mut envelope) => {
-                let population = match &envelope.node {
-                    Node::Key(population, _) | Node::Twin(population, _) => Some(*population),
+                let population = match (&envelope.node, &envelope.origin) {
+                    (Node::Key(population, _) | Node::Twin(population, _), _) => Some(*population),
+                    (_, Origin::Source(source)) => self.sources[source.0 as usize].target.map(|(population, _)| population),
                     _ => None,
                 };
                 let lane = self.lane_text(population, &envelope.lane);
