@@ -127,7 +127,9 @@ impl Shard {
 
     /// Opens the next turn, or says what the host must do first. None: look at the turn's phase again.
     fn next(&mut self) -> Option<Step> {
-        self.unmount();
+        if self.mounted.is_some() {
+            self.unmount();
+        }
         if self.left == 0 {
             return Some(Step::Idle);
         }
@@ -257,6 +259,10 @@ impl Shard {
                 self.turn.cause = Cause::Record(id, index);
                 if let Some(Step::Call(what)) = self.begin_command(population, row, twin, 0, command) {
                     self.turn.first = Some(what);
+                } else if self.turn.phase == Phase::Rounds && self.turn.log.seen.is_empty() {
+                    // no handler, nothing changed that one watches: the turn is over
+                    self.keep();
+                    self.sources[id.0 as usize].counts.applied += 1;
                 }
                 return true;
             }

@@ -45,8 +45,37 @@ struct Hold {
     timer: TimerNumber,
 }
 
+/// The steps that most events are made of, with the types looked up when the program was compiled.
+#[derive(Clone, Copy, Debug)]
+enum Quick {
+    /// None of these: `one` does it.
+    No,
+    Count,
+    /// A float lane from a float field or lane.
+    Float { from: Source, step: FloatStep },
+    Place { lat: u16, lon: u16 },
+    /// Above or Below a constant, without a hold.
+    Limit { from: Source, limit: f64, clear: f64, below: bool },
+}
+
+/// A float: of the body, or of a float column.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Slot(u16),
+    Column(u16),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum FloatStep {
+    Latest,
+    Smallest,
+    Largest,
+    Ewma(f64),
+}
+
 #[derive(Clone, Debug)]
 pub struct Op {
+    quick: Quick,
     from: From,
     out: u16,
     step: Step,
@@ -175,7 +204,8 @@ fn flatten(decl: &PopulationDecl, steps: &[Step], number: usize, ops: &mut Vec<O
         Input::Members => return Ok(()),
     };
     let at = ops.len();
-    ops.push(Op { from, out: fold.out as u16, step: steps[number].clone(), behind: 0 });
+    let quick = quick(decl, from, fold.out, &steps[number]);
+    ops.push(Op { quick, from, out: fold.out as u16, step: steps[number].clone(), behind: 0 });
     for (next, other) in decl.folds.iter().enumerate() {
         if reads(&other.input, &other.kind, fold.out) {
             flatten(decl, steps, next, ops, depth + 1)?;
@@ -183,6 +213,39 @@ fn flatten(decl: &PopulationDecl, steps: &[Step], number: usize, ops: &mut Vec<O
     }
     ops[at].behind = (ops.len() - at - 1) as u16;
     Ok(())
+}
+
+fn quick(decl: &PopulationDecl, from: From, out: usize, step: &Step) -> Quick {
+    let source = match from {
+        From::Slot(slot) => Some(Source::Slot(slot)),
+        From::Column(column) if decl.columns[column as usize].kind == ColumnType::Float64 => Some(Source::Column(column)),
+        _ => None,
+    };
+    match (step, decl.columns[out].kind, source, from) {
+        (Step::Count, ColumnType::Int64, _, From::Event) => Quick::Count,
+        (Step::Latest, ColumnType::Point, _, From::Pair(lat, lon)) => Quick::Place { lat, lon },
+        (Step::Latest, ColumnType::Float64, Some(from), _) => Quick::Float { from, step: FloatStep::Latest },
+        (Step::Smallest, ColumnType::Float64, Some(from), _) => Quick::Float { from, step: FloatStep::Smallest },
+        (Step::Largest, ColumnType::Float64, Some(from), _) => Quick::Float { from, step: FloatStep::Largest },
+        (Step::Ewma { alpha }, ColumnType::Float64, Some(from), _) => Quick::Float { from, step: FloatStep::Ewma(*alpha) },
+        (Step::Threshold { limit: Limit::Constant(limit), clear, below, hold: None }, _, Some(from), _) => {
+            Quick::Limit { from, limit: *limit, clear: clear.unwrap_or(*limit), below: *below }
+        }
+        _ => Quick::No,
+    }
+}
+
+/// The number that a quick step reads. None: there is none, and what is behind it does not step.
+#[inline(always)]
+fn number(population: &Population, row: u32, slots: &[Value], from: Source) -> Option<f64> {
+    match from {
+        Source::Slot(slot) => match slots.get(slot as usize) {
+            Some(Value::Float(x)) => Some(*x),
+            Some(Value::Int(x)) => Some(*x as f64),
+            _ => None,
+        },
+        Source::Column(column) => float(population, column, row),
+    }
 }
 
 /// Runs a program for one event of the twin at `row`. `slots` are the body's (empty for a lane's program).
@@ -197,10 +260,48 @@ pub fn run(
     log: &mut Log,
 ) -> Result<(), FoldError> {
     let mut at = 0;
-    while at < program.len() {
-        let op = &program[at];
+    while let Some(op) = program.get(at) {
         at += 1;
-        match one(op, population, row, slots, now, log) {
+        let stepped = match op.quick {
+            Quick::No => one(op, population, row, slots, now, log),
+            Quick::Count => population
+                .step_int(row, op.out, log, |old| old.unwrap_or(0).checked_add(1).ok_or(Misfit::Overflow))
+                .map(|()| true),
+            Quick::Float { from, step } => match number(population, row, slots, from) {
+                None => Ok(false),
+                Some(x) => {
+                    let next = |old: Option<f64>| {
+                        let next = match (step, old) {
+                            (FloatStep::Latest, _) | (_, None) => x,
+                            (FloatStep::Smallest, Some(old)) => old.min(x),
+                            (FloatStep::Largest, Some(old)) => old.max(x),
+                            (FloatStep::Ewma(alpha), Some(old)) => old + alpha * (x - old),
+                        };
+                        if next.is_finite() { Ok(next) } else { Err(Misfit::NotFinite) }
+                    };
+                    // SAFETY: the program was compiled for this population, where `out` is a float column, and a turn's
+                    // row is live.
+                    unsafe { population.step_float_unchecked(row, op.out, log, next) }.map(|()| true)
+                }
+            },
+            Quick::Place { lat, lon } => match (number(population, row, slots, Source::Slot(lat)), number(population, row, slots, Source::Slot(lon))) {
+                (Some(lat), Some(lon)) => point(lat, lon).map(|_| {
+                    population.put_point(row, op.out, lat, lon, log);
+                    true
+                }),
+                _ => Ok(false),
+            },
+            Quick::Limit { from, limit, clear, below } => match number(population, row, slots, from) {
+                None => Ok(false),
+                Some(x) => {
+                    let (beyond, back) = if below { (x < limit, x >= clear) } else { (x > limit, x <= clear) };
+                    let new = beyond || flag(population, op.out, row) && !back;
+                    population.put_bool(row, op.out, new, log);
+                    Ok(true)
+                }
+            },
+        };
+        match stepped {
             Ok(true) => {}
             Ok(false) => at += op.behind as usize,
             Err(misfit) => return Err(FoldError { lane: population.lane(op.out as usize).into(), misfit }),
@@ -210,7 +311,6 @@ pub fn run(
 }
 
 /// One step; false: it wrote nothing, so what is behind it does not step.
-#[inline(always)]
 fn one(op: &Op, population: &mut Population, row: u32, slots: &[Value], now: i64, log: &mut Log) -> Result<bool, Misfit> {
     let out = op.out;
     if let Step::Count = op.step {

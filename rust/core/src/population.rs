@@ -14,7 +14,7 @@ use self::chunk::{Chunked, ChunkedViews, inline_view};
 use self::column::{Column, Misfit, fit};
 use crate::declaration::{ColumnType, PopulationDecl, Watched};
 use crate::maps::MapTable;
-use crate::undo::{Log, Mark, Seen, Undo};
+use crate::undo::{Log, Mark, OldBits, Seen, Undo};
 use crate::value::Value;
 
 /// Names a twin within its population: never reused, unlike a row.
@@ -244,9 +244,29 @@ impl Population {
             log.touch(column as usize);
             return;
         }
+        if self.put_scalar(row, column, &new, log) {
+            return;
+        }
         log.touch(column as usize);
         let old = self.columns[column as usize].replace(row, new);
-        self.note(column, old, log);
+        match self.columns[column as usize] {
+            Column::Float(_) | Column::Int(_) | Column::Bool(_) | Column::Time(_) => {
+                self.note_bits(column, bits(&old), || old, log);
+            }
+            _ => self.note(column, old, log),
+        }
+    }
+
+    /// Writes a number or a bool that fits its column as it is; false: it does not, and nothing is written.
+    #[inline(always)]
+    pub fn put_scalar(&mut self, row: u32, column: u16, new: &Value, log: &mut Log) -> bool {
+        match (&self.columns[column as usize], new) {
+            (Column::Float(_), Value::Float(x)) if x.is_finite() => self.put_float(row, column, *x, log),
+            (Column::Int(_), Value::Int(x)) => self.put_int(row, column, *x, log),
+            (Column::Bool(_), Value::Bool(x)) => self.put_bool(row, column, *x, log),
+            _ => return false,
+        }
+        true
     }
 
     /// One step of a fold: `next` makes the new value of the old one.
@@ -262,12 +282,41 @@ impl Population {
         let cell = cells.step(row);
         let (old, new) = (cell.old, next(cell.old)?);
         cell.write(new);
+        self.note_float(column, old, new, log);
+        Ok(())
+    }
+
+    /// The same for a compiled program.
+    ///
+    /// # Safety
+    /// `column` is a float column of this population, and `row` is live.
+    #[inline(always)]
+    pub unsafe fn step_float_unchecked<E>(
+        &mut self,
+        row: u32,
+        column: u16,
+        log: &mut Log,
+        next: impl FnOnce(Option<f64>) -> Result<f64, E>,
+    ) -> Result<(), E> {
+        debug_assert!(matches!(self.columns[column as usize], Column::Float(_)));
+        // SAFETY: by the contract above.
+        let cell = match unsafe { self.columns.get_unchecked_mut(column as usize) } {
+            Column::Float(cells) => unsafe { cells.step_unchecked(row) },
+            _ => unsafe { std::hint::unreachable_unchecked() },
+        };
+        let (old, new) = (cell.old, next(cell.old)?);
+        cell.write(new);
+        self.note_float(column, old, new, log);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn note_float(&mut self, column: u16, old: Option<f64>, new: f64, log: &mut Log) {
+        log.touch(column as usize);
         // by bits: 0.0 and -0.0 are equal, and undoing must tell them apart
         if old.map(f64::to_bits) != Some(new.to_bits()) {
-            self.note(column, old.map_or(Value::Null, Value::Float), log);
+            self.note_bits(column, old.map(f64::to_bits), || old.map_or(Value::Null, Value::Float), log);
         }
-        log.touch(column as usize);
-        Ok(())
     }
 
     #[inline(always)]
@@ -282,10 +331,10 @@ impl Population {
         let cell = cells.step(row);
         let (old, new) = (cell.old, next(cell.old)?);
         cell.write(new);
-        if old != Some(new) {
-            self.note(column, old.map_or(Value::Null, Value::Int), log);
-        }
         log.touch(column as usize);
+        if old != Some(new) {
+            self.note_bits(column, old.map(|old| old as u64), || old.map_or(Value::Null, Value::Int), log);
+        }
         Ok(())
     }
 
@@ -316,9 +365,9 @@ impl Population {
         let Column::Bool(cells) = &mut self.columns[column as usize] else { unreachable!("a bool column") };
         let cell = cells.step(row);
         let old = cell.old;
-        cell.write(new);
         if old != Some(new) {
-            self.note(column, old.map_or(Value::Null, Value::Bool), log);
+            cell.write(new);
+            self.note_bits(column, old.map(u64::from), || old.map_or(Value::Null, Value::Bool), log);
         }
         log.touch(column as usize);
     }
@@ -330,6 +379,14 @@ impl Population {
             self.see(column, &old, log);
         }
         log.entries.push(Undo::Cell { column, old });
+    }
+
+    #[inline(always)]
+    fn note_bits(&mut self, column: u16, old: Option<u64>, value: impl FnOnce() -> Value, log: &mut Log) {
+        if self.watch[column as usize] != UNWATCHED {
+            self.see(column, &value(), log);
+        }
+        log.bits.push(OldBits { column, set: old.is_some(), bits: old.unwrap_or(0) });
     }
 
     #[inline(never)]
@@ -398,6 +455,9 @@ impl Population {
     /// Swaps every change of the log with its cell, the last first: the row is as it was before the turn, and the log
     /// holds what the turn had made of it.
     pub fn unmount(&mut self, row: u32, log: &mut Log) {
+        for entry in log.bits.iter_mut().rev() {
+            swap_bits(&mut self.columns, row, entry);
+        }
         for entry in log.entries.iter_mut().rev() {
             swap(&mut self.columns, &mut self.maps, row, entry);
         }
@@ -405,6 +465,9 @@ impl Population {
 
     /// Takes up again what `unmount` laid aside.
     pub fn mount(&mut self, row: u32, log: &mut Log) {
+        for entry in &mut log.bits {
+            swap_bits(&mut self.columns, row, entry);
+        }
         for entry in &mut log.entries {
             swap(&mut self.columns, &mut self.maps, row, entry);
         }
@@ -412,12 +475,15 @@ impl Population {
 
     /// Undoes the turn for good.
     pub fn roll_back(&mut self, row: u32, log: &mut Log) {
-        self.rewind(row, log, &Mark { entries: 0, freed: 0, timers: 0 });
+        self.rewind(row, log, &Mark { bits: 0, entries: 0, freed: 0, timers: 0 });
         log.seen.clear();
     }
 
     /// Undoes what the turn has done since `mark`. Lanes stay touched and seen: they compare as unchanged.
     pub fn rewind(&mut self, row: u32, log: &mut Log, mark: &Mark) {
+        for mut entry in log.bits.drain(mark.bits..).rev() {
+            swap_bits(&mut self.columns, row, &mut entry);
+        }
         for entry in log.entries[mark.entries..].iter_mut().rev() {
             swap(&mut self.columns, &mut self.maps, row, entry);
         }
@@ -452,7 +518,10 @@ impl Population {
                 self.maps[map as usize].release(slot);
             }
         }
-        log.entries.clear();
+        log.bits.clear();
+        if !log.entries.is_empty() {
+            log.entries.clear();
+        }
     }
 
     /// Ends the commit: what was dirty is clean. Gives the number of rows that had changed.
@@ -481,6 +550,27 @@ impl Population {
     pub fn fit(&self, column: u16, value: Value) -> Result<Value, Misfit> {
         fit(self.columns[column as usize].kind(), value)
     }
+}
+
+/// The bits of a cell of eight bytes or fewer; None: it is empty.
+fn bits(value: &Value) -> Option<u64> {
+    match value {
+        Value::Bool(x) => Some(u64::from(*x)),
+        Value::Int(x) | Value::Time(x) => Some(*x as u64),
+        Value::Float(x) => Some(x.to_bits()),
+        _ => None,
+    }
+}
+
+fn swap_bits(columns: &mut [Column], row: u32, entry: &mut OldBits) {
+    let old = entry.set.then_some(entry.bits);
+    let now = match &mut columns[entry.column as usize] {
+        Column::Float(cells) => cells.replace(row, old.map(f64::from_bits)).map(f64::to_bits),
+        Column::Int(cells) | Column::Time(cells) => cells.replace(row, old.map(|x| x as i64)).map(|x| x as u64),
+        Column::Bool(cells) => cells.replace(row, old.map(|x| x != 0)).map(u64::from),
+        _ => unreachable!("wider cells are in the other list"),
+    };
+    (entry.set, entry.bits) = (now.is_some(), now.unwrap_or(0));
 }
 
 fn swap(columns: &mut [Column], maps: &mut [MapTable], row: u32, entry: &mut Undo) {

@@ -190,6 +190,9 @@ impl Shard {
             Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
         };
         let population = &mut self.populations[turn.population.0 as usize];
+        if population.programs.columns[column as usize].is_empty() && population.table.put_scalar(turn.row, column, &value, &mut turn.log) {
+            return Ok(());
+        }
         let value = match population.table.fit(column, value) {
             Ok(value) => value,
             Err(misfit) => {

@@ -4,7 +4,16 @@
 use crate::timers::TimerOp;
 use crate::value::Value;
 
-/// One change, with what was there before it.
+/// A change of a cell of eight bytes or fewer: what most turns are made of. Its own kind, so that keeping a turn forgets
+/// them all at once.
+#[derive(Clone, Copy, Debug)]
+pub struct OldBits {
+    pub column: u16,
+    pub set: bool,
+    pub bits: u64,
+}
+
+/// Any other change, with what was there before it.
 #[derive(Debug)]
 pub enum Undo {
     Cell { column: u16, old: Value },
@@ -24,6 +33,8 @@ pub enum Seen {
 /// The changes of one turn, all of one row.
 #[derive(Debug, Default)]
 pub struct Log {
+    pub bits: Vec<OldBits>,
+    /// Undone in their own order; no cell is in both lists.
     pub entries: Vec<Undo>,
     pub seen: Vec<Seen>,
     /// One bit a column (hidden ones too), then one a map.
@@ -39,6 +50,7 @@ pub struct Log {
 /// How far a log had come.
 #[derive(Debug)]
 pub struct Mark {
+    pub bits: usize,
     pub entries: usize,
     pub freed: usize,
     pub timers: usize,
@@ -46,7 +58,7 @@ pub struct Mark {
 
 impl Log {
     pub fn mark(&self) -> Mark {
-        Mark { entries: self.entries.len(), freed: self.freed.len(), timers: self.timers.len() }
+        Mark { bits: self.bits.len(), entries: self.entries.len(), freed: self.freed.len(), timers: self.timers.len() }
     }
 
     #[inline(always)]
@@ -57,6 +69,7 @@ impl Log {
     #[inline]
     pub fn reset(&mut self, words: usize) {
         // most are empty: the turn before was kept
+        self.bits.clear();
         if !self.entries.is_empty() {
             self.entries.clear();
         }
@@ -78,6 +91,7 @@ impl Log {
 
     /// Nothing before this point can be undone any more; what was touched and seen stays.
     pub fn seal(&mut self) {
+        self.bits.clear();
         self.entries.clear();
     }
 }

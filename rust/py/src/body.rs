@@ -9,7 +9,7 @@ use shoal_core::envelope::Body;
 use shoal_core::population::PopulationId;
 use shoal_core::value::Value;
 
-use crate::convert::{from_python, to_python};
+use crate::convert::{from_python, to_python, tuple};
 use crate::errors::WrongType;
 use crate::shard::Shard;
 
@@ -60,11 +60,7 @@ impl Codec {
             Codec::Call { class, names, positional } => {
                 let all = names.len() == 64 && record.given == u64::MAX || names.len() < 64 && record.given == (1 << names.len()) - 1;
                 if *positional && all {
-                    let mut values = Vec::with_capacity(names.len());
-                    for slot in &record.slots {
-                        values.push(to_python(py, slot)?);
-                    }
-                    class.bind(py).call1(PyTuple::new(py, values)?)?
+                    class.bind(py).call1(tuple(py, names.len(), |at| to_python(py, &record.slots[at]))?)?
                 } else {
                     class.bind(py).call((), Some(&given(py, names, record)?))?
                 }

@@ -146,3 +146,21 @@ pub fn scalar(kind: ColumnType, object: &Bound<'_, PyAny>) -> Option<Value> {
         _ => None,
     }
 }
+
+/// A tuple of `length` objects, made in place: no list of them is kept on the way.
+#[inline(always)]
+pub fn tuple<'py>(
+    py: Python<'py>,
+    length: usize,
+    mut item: impl FnMut(usize) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    // SAFETY: a new tuple of null items, each of which is set once before anybody sees it; `SetItem` takes the reference.
+    // On an error the tuple is dropped with the items that it has.
+    unsafe {
+        let made = Bound::from_owned_ptr_or_err(py, pyo3::ffi::PyTuple_New(length as pyo3::ffi::Py_ssize_t))?;
+        for at in 0..length {
+            pyo3::ffi::PyTuple_SetItem(made.as_ptr(), at as pyo3::ffi::Py_ssize_t, item(at)?.into_ptr());
+        }
+        Ok(made.cast_into_unchecked())
+    }
+}

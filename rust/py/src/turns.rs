@@ -11,7 +11,7 @@ use shoal_core::turn::What;
 use shoal_core::value::Value;
 
 use crate::body::Codec;
-use crate::convert::{from_python, to_python};
+use crate::convert::{from_python, to_python, tuple};
 use crate::handle::handle;
 use crate::shard::{Inner, Shard};
 
@@ -79,7 +79,7 @@ fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, state: &mut Inner, what
             let function = class.handlers[command as usize].as_ref().map_or_else(|| py.None(), |f| f.clone_ref(py));
             let body = class.bodies[command as usize].object(py, &turn.record, &mut state.admitted)?;
             let arguments = match body {
-                Some(body) => PyTuple::new(py, [twin, body])?,
+                Some(body) => pair(py, twin, body)?,
                 None => PyTuple::new(py, [twin])?,
             };
             (function, arguments)
@@ -106,7 +106,12 @@ fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, state: &mut Inner, what
             (function.clone_ref(py), PyTuple::new(py, [twin, key, value(&new)?, value(&old)?])?)
         }
     };
-    PyTuple::new(py, [function.into_bound(py), arguments.into_any()])
+    pair(py, function.into_bound(py), arguments.into_any())
+}
+
+fn pair<'py>(py: Python<'py>, first: Bound<'py, PyAny>, second: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let mut both = [Some(second), Some(first)];
+    tuple(py, 2, |at| Ok(both[1 - at].take().unwrap_or_else(|| py.None().into_bound(py))))
 }
 
 fn optional(py: Python<'_>, function: &Option<Py<PyAny>>) -> Py<PyAny> {

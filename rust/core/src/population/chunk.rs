@@ -144,6 +144,20 @@ impl<T: Copy + Default> Chunked<T> {
         Step { chunk, at, old }
     }
 
+    /// `step` without looking whether there is such a row.
+    ///
+    /// # Safety
+    /// `reach(row)` has been called.
+    #[inline(always)]
+    pub unsafe fn step_unchecked(&mut self, row: u32) -> Step<'_, T> {
+        debug_assert!((row as usize / CHUNK) < self.chunks.len());
+        // SAFETY: by the contract above.
+        let chunk = unsafe { self.chunks.get_unchecked_mut(row as usize / CHUNK) }.write();
+        let at = row as usize % CHUNK;
+        let old = chunk.valid.get(at).then(|| chunk.values[at]);
+        Step { chunk, at, old }
+    }
+
     /// Writes the cell and gives back what it held.
     #[inline(always)]
     pub fn replace(&mut self, row: u32, new: Option<T>) -> Option<T> {
