@@ -27,6 +27,31 @@ def fail_everywhere(rig: Rig, case: Case, script: int, before: State) -> None:
             assert rig.state == before, f"{error.__name__} at point {number}"
 
 
+def fail_between(tried: Rig, plain: Rig, case: Case, script: int) -> None:
+    """The event fails in the midst of a batch whose other turns are kept."""
+    for rig in (tried, plain):
+        for key in (case.event.key, "other"):
+            rig.post(rig.made.cell, key, rig.made.cell.still)
+        rig.run()
+    for number, error in enumerate(ERRORS):
+        for rig in (tried, plain):
+            rig.post(rig.made.cell, case.event.key, rig.made.cell.still)
+            rig.post(rig.made.cell, "other", rig.made.cell.still)
+            if rig is tried:
+                send(rig, case.event, script)
+            rig.post(rig.made.cell, case.event.key, rig.made.cell.still)
+        trip = Trip(number, error)
+        if case.event.slowly or len(case.event.ops) < number:
+            # an async turn ends in a batch of its own
+            trip = Trip(0, error)
+        tried.run_tripped(trip)
+        plain.run()
+        assert trip.raised is not None
+        if not case.event.slowly:
+            assert tried.watched.state == plain.watched.state
+        assert tried.state == plain.state
+
+
 @settings(max_examples=30)
 @given(case=cases())
 def test_a_turn_that_fails_leaves_no_trace(case: Case) -> None:
@@ -101,6 +126,7 @@ def check(case: Case) -> None:
         plain.run()
         assert tried.watched.state == plain.watched.state
         assert tried.state == plain.state
+        fail_between(tried, plain, case, script)
         for rig in (tried, plain):
             play(rig, case.after, len(case.before))
             rig.advance(100)

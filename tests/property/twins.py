@@ -165,6 +165,8 @@ def build(design: Design) -> Made:
         names["first"] = CHAIN[design.chain[0]](names["ratio"])
         names["second"] = CHAIN[design.chain[1]](names["first"])
         names["third"] = ENDS[design.chain[2]](names["second"])
+        names["risky"] = Sum(names["ratio"])
+        names["pulse"] = Count(names["still"])
         names["total"] = Sum(names["number"])
         names["peak"] = Max(names["total"])
         names["steps"] = Count(names["peak"])
@@ -212,6 +214,10 @@ def build(design: Design) -> Made:
         @total.changed
         def on_total(self, new: float) -> None:
             stage.react(self, "hall")
+
+        @number.changed
+        def on_number(self, new: int) -> None:
+            stage.react(self, "hall number")
 
     @app.twin("/floor")
     class Floor(Twin):
