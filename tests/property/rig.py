@@ -39,7 +39,8 @@ class Rig:
         self.made = made
         data, classes, functions = made.app.declaration()
         changed = json.loads(data)
-        changed["settings"]["commit_turns"] = commit_turns
+        # generated handlers answer commands with commands: without a low bound their number explodes
+        changed["settings"] |= {"commit_turns": commit_turns, "max_hops": 2}
         self.shard = Shard(json.dumps(changed).encode(), classes, functions, True, keep_remote=True)
         self.loop = TestLoop(self.shard)
         self.loop.set_exception_handler(lambda loop, context: None)
