@@ -11,7 +11,7 @@ unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 BIN := .venv/bin
 RUST := $(shell find rust -type f \( -name '*.rs' -o -name Cargo.toml \)) Cargo.toml
 
-.PHONY: help demo test test-long check format bench docs build tools clean
+.PHONY: help demo test test-long check format bench docs build tools node clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -20,11 +20,11 @@ help:  ## this list
 demo: build  ## three hours of air traffic as live twins (sets up everything first)
 	@$(BIN)/python examples/airspace/demo.py $(ARGS)
 
-test: build  ## all tests but the long ones (sets up everything first)
+test: build node  ## all tests but the long ones (sets up everything first)
 	cargo test --quiet --package shoal-core
 	$(BIN)/python -m pytest $(ARGS)
 
-test-long: build  ## the long tests
+test-long: build node  ## the long tests
 	$(BIN)/python -m pytest -m long $(ARGS)
 
 check: build  ## format, lint, types, the boundary's stub, Rust and Python tests
@@ -61,6 +61,10 @@ tools:
 	@command -v cargo > /dev/null || { echo "make: cargo is missing: Rust >= 1.88 comes with https://rustup.rs" >&2; exit 1; }
 	@rustc --version | awk '{split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88)}' || { echo "make: $$(rustc --version) is too old, Shoal needs >= 1.88: rustup update stable" >&2; exit 1; }
 	@command -v cc > /dev/null || { echo "make: a C compiler is missing: apt install gcc libc6-dev" >&2; exit 1; }
+
+# Only for the tests: Pyright checks the types that users see.
+node:
+	@command -v npm > /dev/null || { echo "make: npm is missing: it comes with Node >= 20, https://nodejs.org, or apt install nodejs npm" >&2; exit 1; }
 
 .venv/.tools: pyproject.toml | tools
 	@echo "make: setting up .venv"
