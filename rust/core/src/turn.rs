@@ -554,7 +554,10 @@ impl Shard {
         turn.phase = Phase::Rounds;
         let waiting = self.busy.remove(&(turn.population, turn.id)).unwrap_or_default();
         self.turn = turn;
-        self.released.extend(waiting);
+        // before what is released already: that came later
+        for envelope in waiting.into_iter().rev() {
+            self.released.push_front(envelope);
+        }
         let told = std::mem::take(&mut self.waiting_groups);
         self.all_groups.extend(told);
         true
