@@ -157,11 +157,13 @@ START = datetime.fromisoformat("2024-05-01T00:00:00+00:00")
 @st.composite
 def histories(draw: st.DrawFn, most: int = 60) -> list[Reading]:
     """Readings in the order of a file: mostly, not always, in the order of time."""
+    # at the limits of thresholds, and on both sides
+    specials = st.sampled_from([3.0, 4.0, 5.0, 10.0, 11.0, 12.0])
     reading = st.builds(
         Reading,
-        st.sampled_from("abcd"),
+        st.sampled_from("aaabc"),
         st.just(START),
-        st.none() | st.floats(-50, 50) | st.sampled_from([3.0, 4.0, 5.0, 10.0, 11.0, 12.0]),
+        st.none() | st.floats(-50, 50) | specials | specials | specials,
         st.integers(-(2**40), 2**40),
         st.sampled_from([None, None, "h1", "h2", "h3"]),
     )

@@ -122,6 +122,7 @@ def test_folds_do_what_the_same_folds_in_python_do(readings: list[Reading], wait
         for reading in readings:
             kit.at(MADE.folded, reading.id).read(reading)
             kit.at(MADE.written, reading.id).read(reading)
+            assert_near(lanes(kit, MADE.folded), lanes(kit, MADE.written))
         kit.advance(wait)
         assert_near(lanes(kit, MADE.folded), lanes(kit, MADE.written))
 
