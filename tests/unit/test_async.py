@@ -106,10 +106,9 @@ def test_nothing_of_it_is_seen_before_it_ends_and_all_of_it_after() -> None:
         assert (one.x, one.works) == (0, 0)
         t.advance("1 s")
         assert (one.x, one.works, one.entries, one.rounds) == (11, 1, {"n": 1}, 1)
-        assert one.log_ == ("set 0", "4: works 1 last 4 x 1")
+        # a turn has one time, and its timers count from it: this one was due three seconds ago
+        assert one.log_ == ("set 0", "4: works 1 last 4 x 1", "ring")
         assert (t.at(Sink).taken, t.at(Group, "g").x) == (1, 11)
-        t.advance("1 s")
-        assert one.log_[-1] == "ring"
 
 
 @pytest.mark.parametrize(
@@ -206,7 +205,7 @@ def test_a_twin_is_not_written_after_its_turn() -> None:
         async def on_go(self) -> None:
             async def later() -> None:
                 await asyncio.sleep(10)
-                for act in ACTS:
+                for act in acts:
                     try:
                         act(self)
                     except NotInTurn as error:
@@ -215,7 +214,7 @@ def test_a_twin_is_not_written_after_its_turn() -> None:
             tasks.append(asyncio.ensure_future(later()))
             self.x = 1
 
-    ACTS: list[Callable[[Any], Any]] = [
+    acts: list[Callable[[Any], Any]] = [
         lambda one: setattr(one, "x", 2),
         lambda one: one.x,
         lambda one: one.after(1, one.ring) if hasattr(one, "ring") else one.delete(),
@@ -225,7 +224,7 @@ def test_a_twin_is_not_written_after_its_turn() -> None:
         t.at(One).go()
         assert t.at(One).x == 1
         t.advance("1 min")
-        assert len(errors) == len(ACTS)
+        assert len(errors) == len(acts)
         assert t.at(One).x == 1
 
 
