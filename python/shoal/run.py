@@ -264,9 +264,16 @@ def serve(app: App[Any], *, host: str, port: int) -> None:
     Leaves the process with the exit code of ``shoal run`` where that is not 0. ``host`` and ``port`` are those of the
     server, which this version has not got yet.
     """
+    import sys
+
+    from shoal.cli.faults import Fault
     from shoal.cli.run import run_app
 
-    code = run_app(app, Path(app._place.file))
+    try:
+        code = run_app(app, Path(app._place.file))
+    except Fault as fault:
+        print(f"shoal: {fault}", file=sys.stderr)
+        code = fault.code
     if code:
         raise SystemExit(code)
 

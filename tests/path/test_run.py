@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -286,6 +287,31 @@ def test_a_signal_ends_a_run_cleanly(from_stdin: "subprocess.Popen[str]", number
         "stdin: 2 read = 2 applied + 0 filtered + 0 dead-lettered + 0 waiting",
     ]
     assert "Traceback" not in error
+
+
+def test_a_program_may_run_its_own_app(fleet: Path) -> None:
+    program = FLEET.replace('"fixes.jsonl"', '"-"') + "\nif __name__ == '__main__':\n    app.run()\n"
+    (fleet / "fleet.py").write_text(program)
+    (fleet / "fleet.toml").write_text("[config]\nlimit = 3\n")
+    command = [sys.executable, "fleet.py"]
+    with subprocess.Popen(
+        command, cwd=fleet, env=environment(), stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write('{"id": "7", "speed": 4}\n{"id": "7", "speed": 0}\n')
+        process.stdin.flush()
+        assert line_of(process) == "/bus/7 stands still\n"
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=20)
+    assert process.returncode == 0, error
+    assert "stdin: 2 read = 1 applied + 0 filtered + 1 dead-lettered" in out
+    (fleet / "fleet.toml").write_text("[config]\nlimt = 3\n")
+    done = subprocess.run(
+        command, cwd=fleet, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "did you mean `limit`?" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_end_of_stdin_ends_once(fleet: Path) -> None:
