@@ -167,7 +167,8 @@ def histories(draw: st.DrawFn, most: int = 60) -> list[Reading]:
         st.integers(-(2**40), 2**40),
         st.sampled_from([None, None, "h1", "h2", "h3"]),
     )
-    readings = draw(st.lists(reading, min_size=1, max_size=most))
+    size = draw(st.integers(1, most))
+    readings = draw(st.lists(reading, min_size=size, max_size=size))
     now = 0.0
     for each in readings:
         now += draw(st.sampled_from([0.0, 0.001, 1.0, 5.0, 19.0, 30.0, -3.0]))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from property.meters import LANES, Reading, build, histories
 
-from shoal import Unset
+from shoal import App, Command, Latest, Members, Sum, Twin, Unset
 from shoal.settings import Settings
 from shoal.sources import FileDecl, SourceDecl
 from shoal.testing import Kit
@@ -165,3 +165,43 @@ def test_roll_ups_are_what_a_recount_of_the_members_gives(data: st.DataObject) -
             found = lanes(kit, MADE.hall)
             assert_near(found, {name: expected.get(name, EMPTY) for name in found})
             assert expected.keys() <= found.keys()
+
+
+def test_a_roll_up_that_could_not_be_held_follows_its_members_again() -> None:
+    app = App("large")
+
+    @app.twin("/part/{id}")
+    class Part(Twin):
+        put = Command(float)
+        size = Latest(put.body)
+        end = Command()
+
+        @end.handler
+        def on_end(self) -> None:
+            self.delete()
+
+    @app.twin("/whole")
+    class Whole(Twin):
+        parts = Members(Part)
+        size = Sum(Part.size, over=parts)
+
+    with app.test() as kit:
+        kit.at(Part, "a").put(-1.7e308)
+        kit.at(Part, "b").put(1.0)
+        # the difference is beyond float64, the sum is not
+        kit.at(Part, "a").put(1.7e308)
+        assert kit.at(Whole).size == 1.7e308
+        assert kit.rejected == []
+        # now the sum is, and the lane stays as it was
+        kit.at(Part, "b").put(1.7e308)
+        assert kit.at(Whole).size == 1.7e308
+        assert len(kit.dead_letters) == 1
+        kit.at(Part, "b").put(2.0)
+        kit.at(Part, "a").put(3.0)
+        assert kit.at(Whole).size == 5.0
+        for id in "ab":
+            kit.at(Part, id).put(1.7e308)
+        kit.at(Part, "c").put(4.0)
+        for id in "ab":
+            kit.at(Part, id).end()
+        assert kit.at(Whole).size == 4.0

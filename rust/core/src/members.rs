@@ -106,9 +106,10 @@ impl Sums {
         self.peak = self.peak.max(self.high.abs());
     }
 
-    /// 106 bits are about 1e-32: below this part of the peak a sum is counted again from its members.
+    /// 106 bits are about 1e-32: below this part of the peak a sum is counted again from its members. So is one that
+    /// was beyond f64, which no difference brings back.
     fn worn(&self) -> bool {
-        self.high != 0.0 && self.high.abs() < self.peak * 1e-18
+        !(self.high + self.low).is_finite() || self.high != 0.0 && self.high.abs() < self.peak * 1e-18
     }
 }
 
@@ -240,7 +241,7 @@ impl Membership {
         let new = self.group_for(row, old, members, problems);
         if old != new {
             if old != 0 {
-                self.leave(row, id, old);
+                self.leave(row, id, old, members);
             }
             *self.group_of.raw_mut(row) = new;
             if new != 0 {
@@ -318,7 +319,7 @@ impl Membership {
         number
     }
 
-    fn leave(&mut self, row: u32, id: TwinId, number: u32) {
+    fn leave(&mut self, row: u32, id: TwinId, number: u32, members: &Population) {
         let group = &mut self.groups[number as usize - 1];
         group.members.remove(&id);
         for (sums, (_, shadow, ordered)) in group.sums.iter_mut().zip(&mut self.sources) {
@@ -328,15 +329,18 @@ impl Membership {
                 shadow.replace(row, Value::Null);
             }
         }
+        if group.sums.iter().any(Sums::worn) {
+            self.recount(number, members);
+        }
         self.tell(number);
     }
 
     /// A member has been deleted.
-    pub fn gone(&mut self, row: u32, id: TwinId) {
+    pub fn gone(&mut self, row: u32, id: TwinId, members: &Population) {
         self.group_of.reach(row);
         let number = self.group_of.raw(row);
         if number != 0 {
-            self.leave(row, id, number);
+            self.leave(row, id, number, members);
             *self.group_of.raw_mut(row) = 0;
         }
     }

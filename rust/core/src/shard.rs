@@ -274,7 +274,7 @@ impl Shard {
             self.timers.cancel(TimerKey { population, twin, timer: TimerNumber(timer as u16) });
         }
         for at in &class.member_of {
-            self.memberships[*at].gone(row, twin);
+            self.memberships[*at].gone(row, twin, &class.table);
         }
         class.table.remove(row);
         self.gone.push((population, twin));
