@@ -83,7 +83,7 @@ class Thing(Twin):
         other: Any = self.at(Thing, "other")
         match what:
             case "read":
-                other.greeting
+                _ = other.greeting
             case "write":
                 other.greeting = "x"
             case "method":
@@ -312,17 +312,21 @@ def test_errors_of_handlers_are_raised_at_the_end_and_kept_where_asked() -> None
         def on_go(self, text: str) -> None:
             raise ValueError(text)
 
-    with pytest.raises(ValueError, match="first") as caught, other.test() as t:
-        t.at(One).go("first")
-        t.at(One).go("second")
+    def fail_twice(own: str = "") -> None:
+        with other.test() as t:
+            t.at(One).go("first")
+            t.at(One).go("second")
+            assert not own, own
+
+    with pytest.raises(ValueError, match="first") as caught:
+        fail_twice()
     assert caught.value.__notes__ == ["in a turn of /one", "another handler failed: ValueError('second')"]
     with other.test(strict=False) as t:
         t.at(One).go("first")
         assert [str(error) for error in t.errors] == ["first"]
         assert (t.rejected, t.at(One).gone) == ([], 0)
-    with pytest.raises(AssertionError), other.test() as t:
-        t.at(One).go("first")
-        raise AssertionError("the test's own failure goes first")
+    with pytest.raises(AssertionError, match="goes first"):
+        fail_twice("the test's own failure goes first")
 
 
 def test_a_handle_kept_beyond_its_turn() -> None:
