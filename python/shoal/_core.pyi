@@ -5,14 +5,18 @@ All times are microseconds: since 1970 UTC for instants.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, final
+from contextvars import ContextVar
+from typing import Any, Self, final
+
+from typing_extensions import disjoint_base
 
 from shoal.handlers import Functions
 
+@disjoint_base
 class Handle:
     """Base of ``shoal.Twin``: names one twin of one shard. Not made by users."""
 
-    __slots__ = ()
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     @property
     def uri(self) -> str: ...
     @property
@@ -43,9 +47,11 @@ class Handle:
     def _member_count(self, members: int) -> int: ...
     def _has_member(self, members: int, uri: str) -> bool: ...
 
+@disjoint_base
 class Cell:
     """Base of every lane that is one column: the descriptor that reads and writes the cell."""
 
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     def _bind(
         self,
         name: str,
@@ -62,9 +68,11 @@ class Cell:
     def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
     def __set__(self, obj: Any, value: Any, /) -> None: ...
 
+@disjoint_base
 class Table:
     """Base of map lanes: the descriptor whose reading gives a ``TableView``."""
 
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     def _bind(
         self,
         name: str,
@@ -98,40 +106,86 @@ class TableView:
     def pop(self, key: Any, *default: Any) -> Any: ...
     def popitem(self) -> tuple[Any, Any]: ...
     def setdefault(self, key: Any, default: Any = None, /) -> Any: ...
-    def update(self, other: Any = (), /, **entries: Any) -> None: ...
+    def update(self, other: Any = None, /, **entries: Any) -> None: ...
     def clear(self) -> None: ...
 
-class DeadLetter(NamedTuple):
-    origin: str  # a source's name, a twin's URI, "timer" or "outside"
-    sequence: int  # line or row of a file; number of the envelope otherwise
-    time: int
-    node: str  # the URI, as far as it is known
-    lane: str
-    kind: str  # "invalid" (validation), "unrouted", "rejected" (Reject), "failed" (a bug: exception), "limit"
-    reason: str
-    record: bytes  # the record as it was read, or the body as JSON
+@final
+class DeadLetter:
+    """What could not be applied, and why."""
 
-class Counts(NamedTuple):
-    """read = applied + filtered + dead + waiting"""
+    def __new__(
+        cls, origin: str, sequence: int, time: int, node: str, lane: str, kind: str, reason: str, record: bytes
+    ) -> DeadLetter: ...
+    @property
+    def origin(self) -> str:
+        """A source's name, a twin's URI, "timer", "members" or "outside"."""
+    @property
+    def sequence(self) -> int:
+        """Line or row of a file; number of the envelope otherwise."""
+    @property
+    def time(self) -> int:
+        """µs since 1970 UTC."""
+    @property
+    def node(self) -> str:
+        """The URI, as far as it is known."""
+    @property
+    def lane(self) -> str: ...
+    @property
+    def kind(self) -> str:
+        """ "invalid" (validation), "unrouted", "rejected" (Reject), "failed" (an exception, a fold) or "limit"."""
+    @property
+    def reason(self) -> str: ...
+    @property
+    def record(self) -> bytes:
+        """The record as it was read, or the body as JSON."""
 
-    read: int
-    applied: int
-    filtered: int
-    dead: int
-    waiting: int
-    late: int
-    state: str  # "open", "done" or the reason why it failed
+@final
+class Counts:
+    """read = applied + filtered + dead + waiting."""
 
+    def __new__(
+        cls, read: int, applied: int, filtered: int, dead: int, waiting: int, late: int, state: str
+    ) -> Counts: ...
+    @property
+    def read(self) -> int: ...
+    @property
+    def applied(self) -> int: ...
+    @property
+    def filtered(self) -> int: ...
+    @property
+    def dead(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def late(self) -> int:
+        """Events older than the clock."""
+    @property
+    def state(self) -> str:
+        """ "open", "done" or the reason why it failed."""
+
+@final
 class Shard:
     """Twins of one app in one process; used by the thread that made it (WrongThread)."""
 
-    def __new__(cls, declaration: bytes, classes: Sequence[type], functions: Sequence[Functions], virtual: bool) -> Shard:
+    def __new__(
+        cls,
+        declaration: bytes,
+        classes: Sequence[type],
+        functions: Sequence[Functions],
+        virtual: bool,
+        keep_remote: bool = False,
+    ) -> Shard:
         """``virtual``: the clock stands still until an event or ``advance`` moves it (tests, replays)."""
     # -- the loop
     def turns(self, budget: int) -> Turns:
         """Runs turns for at most ``budget`` µs of real time or ``commit_turns`` turns; stops at each that needs Python."""
     def commit(self) -> int:
         """Ends the batch; returns the commit's number."""
+    def at(self) -> str:
+        """The URI of the turn in progress; "" between turns."""
+    @property
+    def context(self) -> ContextVar[int | None]:
+        """Holds the number of the parked turn that a coroutine belongs to; its tasks inherit it."""
     def fail(self, kind: str, reason: str) -> None:
         """Undoes the turn in progress; its envelope is a dead letter."""
     def park(self) -> int:
@@ -160,16 +214,22 @@ class Shard:
         """Ends readers; every later call raises."""
     # -- from outside
     def post(self, uri: str, lane: str, body: Any, origin: str = "outside") -> None: ...
-    def post_to(self, population: int, parameters: Sequence[str], command: int, body: Any, origin: str = "outside") -> None: ...
+    def post_to(
+        self, population: int, parameters: Sequence[str], command: int, body: Any, origin: str = "outside"
+    ) -> None: ...
     def ingest(self, source: bytes, where: Callable[[Any], bool] | None, to: Callable[[Any], str] | None) -> int:
         """Starts a reader. ``source`` is JSON: ``shoal.sources.SourceDecl``. Returns the source's number."""
     def records(self, source: int, records: Sequence[Any]) -> None:
         """Python records for a source of kind "records" (iterables, ``t.feed``)."""
     def counts(self, source: int) -> Counts: ...
+    def outside_counts(self) -> Counts:
+        """Commands of programs on this thread."""
     def inner_counts(self) -> Counts:
         """Commands between twins, and timers: read means sent."""
     def dead_letters(self) -> list[DeadLetter]:
         """Takes those that have come since the last call."""
+    def sent(self) -> list[tuple[str, str, Any]]:
+        """With ``keep_remote``: the commands to other servers so far, as (URI, lane, body)."""
     def route(self, uri: str) -> tuple[int, tuple[str, ...]] | None: ...
     # -- reading committed state
     def exists(self, population: int, parameters: Sequence[str]) -> bool: ...
@@ -190,3 +250,4 @@ class Turns:
     def __next__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]: ...
 
 __version__: str
+__all__ = ["Cell", "Counts", "DeadLetter", "Handle", "Shard", "Table", "TableView", "Turns", "__version__"]

@@ -43,7 +43,8 @@ class Reader:
 
     @property
     def uri(self) -> str:
-        return self._kit.shard.uri(self._schema.population, self._params)
+        uri: str = self._kit.shard.uri(self._schema.population, self._params)
+        return uri
 
     @property
     def params(self) -> Params:
@@ -62,7 +63,9 @@ class Reader:
             case Command():
                 return Post(self, lane)
             case Alarm():
-                return AlarmState(lane._label, lambda: self._cell(lane) or QUIET, lambda by: self._acknowledge(lane, by))
+                return AlarmState(
+                    lane._label, lambda: self._cell(lane) or QUIET, lambda by: self._acknowledge(lane, by)
+                )
             case Lane():
                 return self._value(lane)
             case Map():
@@ -75,13 +78,19 @@ class Reader:
         if isinstance(found, property) and found.fget is not None:
             return found.fget(self)
         if callable(found):
-            raise NotInTurn(f"{self._schema.name}.{name} is a method of the twin's own turns; a test sends commands and reads lanes")
-        raise AttributeError(f"{self._schema.name} has no lane `{name}`; {near(name, self._schema.lanes)}", name=name, obj=self)
+            raise NotInTurn(
+                f"{self._schema.name}.{name} is a method of the twin's own turns; a test sends commands and reads lanes"
+            )
+        raise AttributeError(
+            f"{self._schema.name} has no lane `{name}`; {near(name, self._schema.lanes)}", name=name, obj=self
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         lane = self._schema.lanes.get(name)
         if not isinstance(lane, Lane | Map):
-            raise AttributeError(f"{self._schema.name} has no lane `{name}` that could be set; {near(name, self._schema.lanes)}")
+            raise AttributeError(
+                f"{self._schema.name} has no lane `{name}` that could be set; {near(name, self._schema.lanes)}"
+            )
         if isinstance(lane, Map):
             raise WrongType(f"{lane._label}: set one entry: t.post(uri, {lane.name!r}, [key, value])")
         before = len(self._kit.dead_letters)
@@ -125,7 +134,8 @@ class Reader:
     # -- what Group asks of a twin
 
     def _members(self, members: int) -> list[str]:
-        return self._kit.shard.read_members(self._schema.population, self._params, members)
+        uris: list[str] = self._kit.shard.read_members(self._schema.population, self._params, members)
+        return uris
 
     def _member_count(self, members: int) -> int:
         return len(self._members(members))

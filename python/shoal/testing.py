@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import selectors
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 import msgspec
@@ -37,7 +37,7 @@ _BUDGET = 3_600_000_000
 # Real seconds that a test waits for a thread or a socket that an async handler awaits.
 _PATIENCE = 5.0
 _CHUNK = 1_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Item = TypeVar("Item")
 
@@ -68,7 +68,8 @@ class Population(Generic[T]):
         return f"<{len(self)} twins of {self._class.__name__}>"
 
     def _number(self) -> int:
-        return self._kit._schema(self._class).population
+        number: int = self._kit._schema(self._class).population
+        return number
 
 
 class _Selector(selectors.SelectSelector):
@@ -230,7 +231,9 @@ class Kit:
             if due is None:
                 task.cancel()
                 self._settle()
-                raise ShoalError("nothing that waits can make this answer come: no timer is set and no handler is under way")
+                raise ShoalError(
+                    "nothing that waits can make this answer come: no timer is set and no handler is under way"
+                )
             self.shard.advance(due)
             self._settle()
         return task.result()
