@@ -36,6 +36,10 @@ pub struct Batch {
 pub trait Intake: Send + Sync {
     /// Hands over a batch; blocks while the bound is reached. False: the shard is closing, stop reading.
     fn offer(&self, batch: Batch) -> bool;
+    /// A batch that has been worked off, emptied: its memory for the next one.
+    fn spare(&self) -> Option<Batch> {
+        None
+    }
     /// The source is exhausted (`Ok`) or cannot be read any further (`Err`: what, where and how to mend it).
     fn finish(&self, outcome: Result<(), String>);
 }

@@ -244,29 +244,32 @@ impl Shard {
             self.hand = Some(self.envelope_of(id, index));
             return false;
         }
-        if let Err(invalid) = self.sources[id.0 as usize].decode(index, &mut self.turn.record) {
+        let (population, command) = source.target.unwrap_or_default();
+        let class = &self.populations[population.0 as usize];
+        let source = &mut self.sources[id.0 as usize];
+        let ahead = source.ahead(index, &class.table);
+        if let Some(invalid) = ahead.invalid.take() {
             self.bury(Cause::Record(id, index), String::new(), Kind::Invalid, &invalid.reason);
             return true;
         }
-        let source = &self.sources[id.0 as usize];
-        if let (Some(key), None) = (source.plain_key(&self.turn.record), source.has_time()) {
-            // the way of most events: the key is read where it was decoded
-            let (population, command) = source.target.unwrap_or_default();
-            if let Some(row) = self.populations[population.0 as usize].table.find(key.as_bytes())
-                && self.busy.is_empty()
-            {
-                let twin = self.populations[population.0 as usize].table.id(row).unwrap_or_default();
-                self.turn.cause = Cause::Record(id, index);
-                if let Some(Step::Call(what)) = self.begin_command(population, row, twin, 0, command) {
-                    self.turn.first = Some(what);
-                } else if self.turn.phase == Phase::Rounds && self.turn.log.seen.is_empty() {
-                    // no handler, nothing changed that one watches: the turn is over
-                    self.keep();
-                    self.sources[id.0 as usize].counts.applied += 1;
-                }
-                return true;
+        std::mem::swap(&mut self.turn.record, &mut ahead.record);
+        if let Some((row, twin)) = ahead.place
+            && class.table.is(row, twin)
+            && self.busy.is_empty()
+            && self.sources[id.0 as usize].has_time().is_none()
+        {
+            // the way of most events: the twin was found when the record was decoded, and is still there
+            self.turn.cause = Cause::Record(id, index);
+            if let Some(Step::Call(what)) = self.begin_command(population, row, twin, 0, command) {
+                self.turn.first = Some(what);
+            } else if self.turn.phase == Phase::Rounds && self.turn.log.seen.is_empty() {
+                // no handler, nothing changed that one watches: the turn is over
+                self.keep();
+                self.sources[id.0 as usize].counts.applied += 1;
             }
+            return true;
         }
+        let source = &self.sources[id.0 as usize];
         let mut key = std::mem::take(&mut self.key);
         let routed = source.key(&self.turn.record, &mut key).and_then(|()| source.time(&self.turn.record, &self.zone));
         let opened = match routed {

@@ -1,6 +1,7 @@
 //! Sources as the shard sees them: batches taken from their readers' queues, records decoded, routed by their key fields,
 //! counted.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -12,7 +13,8 @@ use crate::batch::{Batch, Shape, Span};
 use crate::body::{BodyType, Invalid, Plan, Record};
 use crate::decode::{RowPlan, decode_json, decode_row};
 use crate::inbox::{SourceQueue, Taken};
-use crate::population::PopulationId;
+use crate::fold;
+use crate::population::{Population, PopulationId, TwinId};
 use crate::route::check_parameter;
 use crate::shard::{Counts, Shard};
 use crate::source::{self, FileSpec};
@@ -79,6 +81,23 @@ pub struct Source {
     batch: Batch,
     next: usize,
     row: Option<RowPlan>,
+    /// Records `seen` of the batch, decoded and looked up before their turns.
+    ahead: Vec<Ahead>,
+    seen: Range<usize>,
+    /// Columns that the command's folds write: what a turn will want in the cache.
+    outs: Vec<u16>,
+}
+
+/// Records decoded ahead of their turns. While one is worked on, the cells of the next are on their way to the cache.
+const AHEAD: usize = 8;
+
+/// A record whose turn is about to come.
+#[derive(Default)]
+pub struct Ahead {
+    pub record: Record,
+    pub invalid: Option<Invalid>,
+    /// Its twin, if there was one when the record was looked up.
+    pub place: Option<(u32, TwinId)>,
 }
 
 impl Source {
@@ -94,8 +113,9 @@ impl Source {
                     if let (Shape::Row(header), None) = (&batch.shape, &self.row) {
                         self.row = Some(RowPlan::new(&self.plan, header));
                     }
-                    self.batch = batch;
+                    self.queue.give_back(std::mem::replace(&mut self.batch, batch));
                     self.next = 0;
+                    self.seen = 0..0;
                 }
                 Taken::Empty => return None,
                 Taken::Finished(Ok(())) => self.state = State::Done,
@@ -150,6 +170,37 @@ impl Source {
             }
             Shape::Json => bytes.to_vec(),
         }
+    }
+
+    /// A decoded record of the present batch, for its turn; the next ones are decoded with it.
+    #[inline]
+    pub fn ahead(&mut self, index: usize, table: &Population) -> &mut Ahead {
+        if !self.seen.contains(&index) {
+            self.look_ahead(index, table);
+        }
+        &mut self.ahead[index - self.seen.start]
+    }
+
+    fn look_ahead(&mut self, index: usize, table: &Population) {
+        self.seen = index..(index + AHEAD).min(self.batch.records.len());
+        let mut ahead = std::mem::take(&mut self.ahead);
+        for (ahead, index) in ahead.iter_mut().zip(self.seen.clone()) {
+            ahead.place = None;
+            // a record that its reader could not make out is not decoded, but a dead letter
+            ahead.invalid = match self.problem(index) {
+                Some(_) => None,
+                None => self.decode(index, &mut ahead.record).err(),
+            };
+        }
+        for ahead in ahead.iter_mut().take(self.seen.len()) {
+            let key = if ahead.invalid.is_none() { self.plain_key(&ahead.record) } else { None };
+            let row = key.and_then(|key| table.find(key.as_bytes()));
+            ahead.place = row.and_then(|row| {
+                table.prefetch(row, &self.outs);
+                table.id(row).map(|id| (row, id))
+            });
+        }
+        self.ahead = ahead;
     }
 
     /// Decodes a record of the present batch.
@@ -342,6 +393,9 @@ impl Shard {
                 plan.wanted = wanted(class, command as usize, &keys, time);
             }
         }
+        let outs = target.map_or_else(Vec::new, |(population, command)| {
+            fold::outs(&self.populations[population.0 as usize].programs.commands[command as usize])
+        });
         let queue = Arc::new(SourceQueue::new(Arc::clone(&self.wake)));
         let reader = match decl.file {
             Some(file) => {
@@ -369,6 +423,9 @@ impl Shard {
             batch: Batch { bytes: Vec::new(), records: Vec::new(), shape: Shape::Json },
             next: 0,
             row: None,
+            ahead: (0..AHEAD).map(|_| Ahead::default()).collect(),
+            seen: 0..0,
+            outs,
         });
         Ok(self.sources.len() as u16 - 1)
     }

@@ -248,6 +248,11 @@ fn number(population: &Population, row: u32, slots: &[Value], from: Source) -> O
     }
 }
 
+/// The columns that a program writes.
+pub fn outs(program: &[Op]) -> Vec<u16> {
+    program.iter().map(|op| op.out).collect()
+}
+
 /// Runs a program for one event of the twin at `row`. `slots` are the body's (empty for a lane's program).
 ///
 /// Errors: a result that its lane cannot hold; what has been written until then is in the log.

@@ -7,8 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::{Batch, Intake};
 
-/// Bytes of batches that one source may have waiting. Two batches keep the reader ahead of the shard.
-const BOUND: usize = 4 << 20;
+/// Bytes of batches that one source may have waiting: a few batches keep the reader ahead of the shard, and stay in cache.
+const BOUND: usize = 1 << 20;
+/// Worked-off batches kept for their memory.
+const SPARES: usize = 2;
 
 /// An eventfd that the shard's loop watches. Readers write to it once until the loop has reset it.
 pub struct Wake {
@@ -58,6 +60,7 @@ impl Drop for Wake {
 struct Waiting {
     batches: VecDeque<Batch>,
     bytes: usize,
+    spares: Vec<Batch>,
     outcome: Option<Result<(), String>>,
     closed: bool,
 }
@@ -104,6 +107,16 @@ impl SourceQueue {
         }
     }
 
+    /// Takes a worked-off batch back, for its memory.
+    pub fn give_back(&self, mut batch: Batch) {
+        batch.bytes.clear();
+        batch.records.clear();
+        let mut waiting = self.lock();
+        if waiting.spares.len() < SPARES && batch.bytes.capacity() <= 2 * BOUND {
+            waiting.spares.push(batch);
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         let waiting = self.lock();
         waiting.batches.is_empty() && waiting.outcome.is_none()
@@ -137,6 +150,10 @@ impl Intake for SourceQueue {
         drop(waiting);
         self.wake.ring();
         true
+    }
+
+    fn spare(&self) -> Option<Batch> {
+        self.lock().spares.pop()
     }
 
     fn finish(&self, outcome: Result<(), String>) {

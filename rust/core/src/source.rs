@@ -74,7 +74,7 @@ fn default_max_line() -> usize {
 }
 
 fn default_batch_bytes() -> usize {
-    1 << 20
+    256 << 10
 }
 
 fn default_batch_records() -> usize {

@@ -1,7 +1,11 @@
 //! The descriptor of a lane that is one column: `self.speed` reads the cell, `self.speed = 31.5` writes it.
 
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
+use pyo3::ffi::{self, PyType_Slot, PyType_Spec};
+use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
 use shoal_core::declaration::ColumnType;
@@ -23,7 +27,8 @@ struct Bound_ {
     encode: Option<Py<PyAny>>,
 }
 
-#[pyclass(frozen, subclass, module = "shoal._core")]
+/// The base of `shoal._core.Cell`, which adds the two slots below.
+#[pyclass(frozen, subclass, name = "_Cell", module = "shoal._core")]
 pub struct Cell {
     bound: OnceLock<Bound_>,
 }
@@ -57,16 +62,13 @@ impl Cell {
         let bound = Bound_ { name, column, kind, nullable, read_only, decode, encode };
         self.bound.set(bound).map_err(|_| WrongType::new_err("this lane is bound already"))
     }
+}
 
-    fn __get__<'py>(
-        slf: &Bound<'py, Self>,
-        obj: Option<&Bound<'py, PyAny>>,
-        _owner: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let Some(obj) = obj else { return Ok(slf.clone().into_any()) };
-        let bound = slf.get().bound()?;
-        let handle = obj.cast::<Handle>()?.get();
+impl Cell {
+    /// `self.speed`
+    #[inline(always)]
+    fn read<'py>(&self, py: Python<'py>, handle: &Handle) -> PyResult<Bound<'py, PyAny>> {
+        let bound = self.bound()?;
         let target = handle.target();
         let shard = handle.shard(py)?;
         let state = shard.get().state()?;
@@ -98,10 +100,10 @@ impl Cell {
         }
     }
 
-    fn __set__(slf: &Bound<'_, Self>, obj: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        let bound = slf.get().bound()?;
-        let handle = obj.cast::<Handle>()?.get();
+    /// `self.speed = 31.5`
+    #[inline(always)]
+    fn write(&self, py: Python<'_>, handle: &Handle, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let bound = self.bound()?;
         if !bound.read_only.is_empty() {
             return Err(WrongType::new_err(format!("{}: `{}` {}", handle.node(), bound.name, bound.read_only)));
         }
@@ -123,9 +125,7 @@ impl Cell {
             Err(refusal) => Err(refused(refusal, &handle.node(), &bound.name)),
         }
     }
-}
 
-impl Cell {
     #[inline(always)]
     fn bound(&self) -> PyResult<&Bound_> {
         self.bound.get().ok_or_else(|| WrongType::new_err("this lane belongs to no twin class yet"))
@@ -146,5 +146,90 @@ impl Bound_ {
             let py = value.py();
             WrongType::new_err(format!("{}: `{}` cannot hold it: {}", handle.node(), self.name, error.value(py)))
         })
+    }
+}
+
+// -- the two slots
+
+/// Adds `Cell` to the module: the class above with slots of its own. A lane is read and written several times an event; these
+/// slots do the same as `__get__` and `__set__` methods would, without their conversions of arguments.
+pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let mut slots = [
+        PyType_Slot { slot: ffi::Py_tp_descr_get, pfunc: get as *mut c_void },
+        PyType_Slot { slot: ffi::Py_tp_descr_set, pfunc: set as *mut c_void },
+        PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
+    ];
+    let mut spec = PyType_Spec {
+        name: c"shoal._core.Cell".as_ptr(),
+        basicsize: 0,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
+        slots: slots.as_mut_ptr(),
+    };
+    let bases = PyTuple::new(py, [py.get_type::<Cell>()])?;
+    // SAFETY: spec, slots and bases outlive the call; the size is the base's, to which nothing is added.
+    let class = unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&raw mut spec, bases.as_ptr()))?
+    };
+    module.add("Cell", class)
+}
+
+/// The twin that a descriptor was asked about. Errors: it is no twin.
+///
+/// # Safety
+/// `obj` is a live object.
+#[inline(always)]
+unsafe fn handle_of<'a>(py: Python<'a>, obj: *mut ffi::PyObject) -> PyResult<Borrowed<'a, 'a, Handle>> {
+    // SAFETY: by the contract above; it lives at least as long as the call that holds the GIL.
+    let obj = unsafe { Borrowed::from_ptr(py, obj) };
+    Ok(obj.cast::<Handle>()?)
+}
+
+extern "C" fn get(slf: *mut ffi::PyObject, obj: *mut ffi::PyObject, _owner: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    guarded(std::ptr::null_mut(), |py| {
+        // SAFETY: Python calls the slot with live objects; `slf` is a Cell, `obj` is null on the class itself.
+        unsafe {
+            if obj.is_null() || obj == ffi::Py_None() {
+                ffi::Py_INCREF(slf);
+                return Ok(slf);
+            }
+            let cell = Borrowed::from_ptr(py, slf).cast_unchecked::<Cell>();
+            cell.get().read(py, handle_of(py, obj)?.get()).map(Bound::into_ptr)
+        }
+    })
+}
+
+extern "C" fn set(slf: *mut ffi::PyObject, obj: *mut ffi::PyObject, value: *mut ffi::PyObject) -> c_int {
+    guarded(-1, |py| {
+        // SAFETY: as above; `value` is null where the attribute is deleted.
+        unsafe {
+            let cell = Borrowed::from_ptr(py, slf).cast_unchecked::<Cell>();
+            if value.is_null() {
+                let name = &cell.get().bound()?.name;
+                return Err(WrongType::new_err(format!("`{name}` cannot be deleted: a lane always is; write None, or a default")));
+            }
+            let value = Borrowed::from_ptr(py, value);
+            cell.get().write(py, handle_of(py, obj)?.get(), &value).map(|()| 0)
+        }
+    })
+}
+
+/// Runs a slot: its error, or its panic, becomes Python's.
+#[inline(always)]
+fn guarded<T>(failed: T, run: impl FnOnce(Python<'_>) -> PyResult<T>) -> T {
+    // SAFETY: Python calls its slots with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    match catch_unwind(AssertUnwindSafe(|| run(py))) {
+        Ok(Ok(value)) => value,
+        Ok(Err(error)) => {
+            error.restore(py);
+            failed
+        }
+        Err(panic) => {
+            let what = panic.downcast_ref::<&str>().copied().unwrap_or("the core has panicked");
+            PanicException::new_err(what.to_owned()).restore(py);
+            failed
+        }
     }
 }

@@ -21,8 +21,6 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::cell::Cell;
-    #[pymodule_export]
     use crate::handle::Handle;
     #[pymodule_export]
     use crate::shard::{Counts, DeadLetter, Shard};
@@ -39,6 +37,7 @@ mod _core {
         let after = wrap_pyfunction!(crate::shard::_after_fork, module)?;
         let hook = [("after_in_child", after)].into_py_dict(module.py())?;
         module.py().import("os")?.call_method("register_at_fork", (), Some(&hook))?;
+        crate::cell::add(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -171,7 +171,8 @@ impl<'a> Filling<'a> {
 
     /// Hands the whole records over; the unfinished one goes to the next batch.
     pub(super) fn hand_over(&mut self) -> Result<(), Stop> {
-        let mut bytes = Vec::new();
+        let spare = self.intake.spare();
+        let (mut bytes, next) = spare.map_or((Vec::new(), Vec::new()), |spare| (spare.bytes, spare.records));
         if self.start < self.bytes.len() {
             bytes.reserve(
                 self.batch_bytes
@@ -185,8 +186,8 @@ impl<'a> Filling<'a> {
         if bytes.capacity() > 2 * bytes.len().max(self.batch_bytes) {
             bytes.shrink_to_fit();
         }
-        let next = Vec::with_capacity(self.records.len());
         let records = std::mem::replace(&mut self.records, next);
+        self.records.reserve(records.len());
         self.start = 0;
         if records.is_empty() {
             return Ok(());
