@@ -7,6 +7,7 @@ and then lets asyncio have its go. Nothing here decides what a turn does: that i
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
@@ -133,6 +134,8 @@ class Run:
         if self.options.signals:
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._loop.add_signal_handler(number, self.stop)
+        # what has been imported until now stays: the collector need not look at it again
+        gc.freeze()
         self._start = Spent.now()
         for source in self.sources:
             source.open(self.shard)

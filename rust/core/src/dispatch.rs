@@ -253,12 +253,13 @@ impl Shard {
             return true;
         }
         std::mem::swap(&mut self.turn.record, &mut ahead.record);
-        if let Some((row, twin)) = ahead.place
-            && class.table.is(row, twin)
+        if let Some((row, removals)) = ahead.place
+            && class.table.removals() == removals
             && self.busy.is_empty()
             && self.sources[id.0 as usize].has_time().is_none()
         {
             // the way of most events: the twin was found when the record was decoded, and is still there
+            let twin = class.table.id(row).unwrap_or_default();
             self.turn.cause = Cause::Record(id, index);
             if let Some(Step::Call(what)) = self.begin_command(population, row, twin, 0, command) {
                 self.turn.first = Some(what);

@@ -14,7 +14,7 @@ use crate::body::{BodyType, Invalid, Plan, Record};
 use crate::decode::{RowPlan, decode_json, decode_row};
 use crate::inbox::{SourceQueue, Taken};
 use crate::fold;
-use crate::population::{Population, PopulationId, TwinId};
+use crate::population::{Population, PopulationId};
 use crate::route::check_parameter;
 use crate::shard::{Counts, Shard};
 use crate::source::{self, FileSpec};
@@ -96,8 +96,9 @@ const AHEAD: usize = 8;
 pub struct Ahead {
     pub record: Record,
     pub invalid: Option<Invalid>,
-    /// Its twin, if there was one when the record was looked up.
-    pub place: Option<(u32, TwinId)>,
+    /// Its twin's row, if there was one when the record was looked up, and how many twins had been removed by then: while
+    /// that stays, rows stay.
+    pub place: Option<(u32, u64)>,
 }
 
 impl Source {
@@ -195,9 +196,9 @@ impl Source {
         for ahead in ahead.iter_mut().take(self.seen.len()) {
             let key = if ahead.invalid.is_none() { self.plain_key(&ahead.record) } else { None };
             let row = key.and_then(|key| table.find(key.as_bytes()));
-            ahead.place = row.and_then(|row| {
+            ahead.place = row.map(|row| {
                 table.prefetch(row, &self.outs);
-                table.id(row).map(|id| (row, id))
+                (row, table.removals())
             });
         }
         self.ahead = ahead;

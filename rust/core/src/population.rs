@@ -56,6 +56,7 @@ pub struct Population {
     free: Vec<u32>,
     used: u32,
     next_id: u64,
+    removals: u64,
     count: usize,
     /// Word w of a row's dirty bits: what has changed since the last commit.
     dirty: Vec<Chunked<u64>>,
@@ -104,6 +105,7 @@ impl Population {
             free: Vec::new(),
             used: 0,
             next_id: 1,
+            removals: 0,
             count: 0,
             dirty: vec![Chunked::default(); words],
             dirty_rows: Vec::new(),
@@ -120,6 +122,11 @@ impl Population {
 
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Counts rows taken out, undone creations too: while it stays, a row that was found stays its twin's.
+    pub fn removals(&self) -> u64 {
+        self.removals
     }
 
     /// The id that the next twin gets.
@@ -208,6 +215,7 @@ impl Population {
             }
         }
         self.free.push(row);
+        self.removals += 1;
         self.count -= 1;
     }
 
