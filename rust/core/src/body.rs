@@ -62,7 +62,11 @@ pub enum BodyType {
     /// `Command()`: no body; JSON null, `{}` and nothing are all fine.
     Nothing,
     /// A builtin type, `Command(str)`: one slot.
-    Scalar { kind: Kind, #[serde(default)] nullable: bool },
+    Scalar {
+        kind: Kind,
+        #[serde(default)]
+        nullable: bool,
+    },
     /// A Struct, dataclass or TypedDict of scalar fields (at most 64): a slot a field, in the order of declaration.
     Record { fields: Vec<Field> },
     /// Any other type: JSON is read to a tree, which the host validates (msgspec) and turns into `slots` values.

@@ -147,7 +147,12 @@ pub enum FoldKind {
     Min,
     Max,
     /// `alpha` of each event, or by time: half_life in µs. Starts at the first value.
-    Ewma { #[serde(default)] alpha: Option<f64>, #[serde(default)] half_life: Option<i64> },
+    Ewma {
+        #[serde(default)]
+        alpha: Option<f64>,
+        #[serde(default)]
+        half_life: Option<i64>,
+    },
     Above(Threshold),
     Below(Threshold),
 }

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::batch::{Batch, Shape, Span};
 use crate::body::{BodyType, Invalid, Plan, Record};
 use crate::decode::{RowPlan, decode_json, decode_row};
-use crate::inbox::{SourceQueue, Taken};
 use crate::fold;
+use crate::inbox::{SourceQueue, Taken};
 use crate::population::{Population, PopulationId};
 use crate::route::check_parameter;
 use crate::shard::{Counts, Shard};
@@ -234,7 +234,13 @@ impl Source {
     }
 
     /// The time of such a record: of the source's field, or of the command's own (`slot`).
-    pub fn time_routed(&self, body: &BodyType, slot: Option<usize>, record: &Record, zone: &jiff::tz::TimeZone) -> Result<Option<i64>, String> {
+    pub fn time_routed(
+        &self,
+        body: &BodyType,
+        slot: Option<usize>,
+        record: &Record,
+        zone: &jiff::tz::TimeZone,
+    ) -> Result<Option<i64>, String> {
         let own = match body {
             BodyType::Record { fields } => fields.iter().position(|field| field.name == self.time_field),
             _ => None,

@@ -27,14 +27,30 @@ enum Step {
     Count,
     SumInt,
     /// `low`: the rounding that the sum has lost so far (Neumaier 1974).
-    SumFloat { low: u16 },
-    Mean { high: u16, low: u16, count: u16 },
+    SumFloat {
+        low: u16,
+    },
+    Mean {
+        high: u16,
+        low: u16,
+        count: u16,
+    },
     Smallest,
     Largest,
-    Ewma { alpha: f64 },
+    Ewma {
+        alpha: f64,
+    },
     /// `at`: the time of the last step.
-    EwmaByTime { half_life: i64, at: u16 },
-    Threshold { limit: Limit, clear: Option<f64>, below: bool, hold: Option<Hold> },
+    EwmaByTime {
+        half_life: i64,
+        at: u16,
+    },
+    Threshold {
+        limit: Limit,
+        clear: Option<f64>,
+        below: bool,
+        hold: Option<Hold>,
+    },
 }
 
 /// A condition must last: `pending` is true while its timer runs.
@@ -52,10 +68,21 @@ enum Quick {
     No,
     Count,
     /// A float lane from a float field or lane.
-    Float { from: Source, step: FloatStep },
-    Place { lat: u16, lon: u16 },
+    Float {
+        from: Source,
+        step: FloatStep,
+    },
+    Place {
+        lat: u16,
+        lon: u16,
+    },
     /// Above or Below a constant, without a hold.
-    Limit { from: Source, limit: f64, clear: f64, below: bool },
+    Limit {
+        from: Source,
+        limit: f64,
+        clear: f64,
+        below: bool,
+    },
 }
 
 /// A float: of the body, or of a float column.
@@ -115,7 +142,8 @@ impl Programs {
     pub fn compile(decl: &PopulationDecl) -> Result<Self, String> {
         let mut hidden = Vec::new();
         let mut holds = Vec::new();
-        let steps: Vec<Step> = decl.folds.iter().map(|fold| step(decl, fold.out, &fold.kind, &mut hidden, &mut holds)).collect();
+        let steps: Vec<Step> =
+            decl.folds.iter().map(|fold| step(decl, fold.out, &fold.kind, &mut hidden, &mut holds)).collect();
         let program = |starts: &dyn Fn(&Input, &FoldKind) -> bool| -> Result<Box<[Op]>, String> {
             let mut ops = Vec::new();
             for (number, fold) in decl.folds.iter().enumerate() {
@@ -128,9 +156,8 @@ impl Programs {
         let commands = (0..decl.commands.len())
             .map(|i| program(&|input, _| matches!(input, Input::Command { command, .. } if *command == i)))
             .collect::<Result<_, _>>()?;
-        let columns = (0..decl.columns.len())
-            .map(|i| program(&|input, kind| reads(input, kind, i)))
-            .collect::<Result<_, _>>()?;
+        let columns =
+            (0..decl.columns.len()).map(|i| program(&|input, kind| reads(input, kind, i))).collect::<Result<_, _>>()?;
         let maps = (0..decl.maps.len())
             .map(|i| program(&|input, _| matches!(input, Input::Map(map) if *map == i)))
             .collect::<Result<_, _>>()?;
@@ -165,9 +192,11 @@ fn step(
         FoldKind::Count => Step::Count,
         FoldKind::Sum if whole => Step::SumInt,
         FoldKind::Sum => Step::SumFloat { low: hide(ColumnType::Float64) },
-        FoldKind::Mean => {
-            Step::Mean { high: hide(ColumnType::Float64), low: hide(ColumnType::Float64), count: hide(ColumnType::Int64) }
-        }
+        FoldKind::Mean => Step::Mean {
+            high: hide(ColumnType::Float64),
+            low: hide(ColumnType::Float64),
+            count: hide(ColumnType::Int64),
+        },
         FoldKind::Min => Step::Smallest,
         FoldKind::Max => Step::Largest,
         FoldKind::Ewma { half_life: Some(half_life), .. } => {
@@ -187,7 +216,13 @@ fn step(
     }
 }
 
-fn flatten(decl: &PopulationDecl, steps: &[Step], number: usize, ops: &mut Vec<Op>, depth: usize) -> Result<(), String> {
+fn flatten(
+    decl: &PopulationDecl,
+    steps: &[Step],
+    number: usize,
+    ops: &mut Vec<Op>,
+    depth: usize,
+) -> Result<(), String> {
     let fold = &decl.folds[number];
     if depth > decl.folds.len() {
         return Err(format!("{}.{} folds itself through other lanes", decl.name, decl.columns[fold.out].name));
@@ -218,7 +253,9 @@ fn flatten(decl: &PopulationDecl, steps: &[Step], number: usize, ops: &mut Vec<O
 fn quick(decl: &PopulationDecl, from: From, out: usize, step: &Step) -> Quick {
     let source = match from {
         From::Slot(slot) => Some(Source::Slot(slot)),
-        From::Column(column) if decl.columns[column as usize].kind == ColumnType::Float64 => Some(Source::Column(column)),
+        From::Column(column) if decl.columns[column as usize].kind == ColumnType::Float64 => {
+            Some(Source::Column(column))
+        }
         _ => None,
     };
     match (step, decl.columns[out].kind, source, from) {
@@ -227,7 +264,9 @@ fn quick(decl: &PopulationDecl, from: From, out: usize, step: &Step) -> Quick {
         (Step::Latest, ColumnType::Float64, Some(from), _) => Quick::Float { from, step: FloatStep::Latest },
         (Step::Smallest, ColumnType::Float64, Some(from), _) => Quick::Float { from, step: FloatStep::Smallest },
         (Step::Largest, ColumnType::Float64, Some(from), _) => Quick::Float { from, step: FloatStep::Largest },
-        (Step::Ewma { alpha }, ColumnType::Float64, Some(from), _) => Quick::Float { from, step: FloatStep::Ewma(*alpha) },
+        (Step::Ewma { alpha }, ColumnType::Float64, Some(from), _) => {
+            Quick::Float { from, step: FloatStep::Ewma(*alpha) }
+        }
         (Step::Threshold { limit: Limit::Constant(limit), clear, below, hold: None }, _, Some(from), _) => {
             Quick::Limit { from, limit: *limit, clear: clear.unwrap_or(*limit), below: *below }
         }
@@ -289,7 +328,10 @@ pub fn run(
                     unsafe { population.step_float_unchecked(row, op.out, log, next) }.map(|()| true)
                 }
             },
-            Quick::Place { lat, lon } => match (number(population, row, slots, Source::Slot(lat)), number(population, row, slots, Source::Slot(lon))) {
+            Quick::Place { lat, lon } => match (
+                number(population, row, slots, Source::Slot(lat)),
+                number(population, row, slots, Source::Slot(lon)),
+            ) {
                 (Some(lat), Some(lon)) => point(lat, lon).map(|_| {
                     population.put_point(row, op.out, lat, lon, log);
                     true
@@ -316,7 +358,14 @@ pub fn run(
 }
 
 /// One step; false: it wrote nothing, so what is behind it does not step.
-fn one(op: &Op, population: &mut Population, row: u32, slots: &[Value], now: i64, log: &mut Log) -> Result<bool, Misfit> {
+fn one(
+    op: &Op,
+    population: &mut Population,
+    row: u32,
+    slots: &[Value],
+    now: i64,
+    log: &mut Log,
+) -> Result<bool, Misfit> {
     let out = op.out;
     if let Step::Count = op.step {
         let given = match op.from {

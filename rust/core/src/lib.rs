@@ -4,28 +4,33 @@
 //! - `inbox`: where they leave them, bounded; wakes the shard's thread once per batch
 //! - `feed`: the shard takes records; `decode` turns their bytes into the slots of a `body`, without a tree
 //! - `envelope`: anything that enters a shard; `clock` gives it its time
-//! - `dispatch`: what is next; `route` finds the twin, `population` holds it as a row of columns
-//! - `turn`: one envelope handled by one twin; `fold` steps the lanes that the core writes, `maps` are child tables,
-//!   `undo` takes everything back
-//! - `members`: live groups and their roll-ups; `timers`
+//! - `dispatch`: what is next; `record` and `deliver` bring it to its twin, which `route` finds and `population` holds as a
+//!   row of columns
+//! - `turn`: one envelope handled by one twin; `fold` steps the lanes that the core writes, `acts` is what handlers do,
+//!   `maps` are child tables, `undo` takes everything back
+//! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
 //! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
 
+pub mod acts;
 pub mod batch;
 pub mod body;
 pub mod clock;
 pub mod declaration;
 pub mod decode;
+pub mod deliver;
 pub mod dispatch;
 pub mod dump;
 pub mod envelope;
 pub mod feed;
 pub mod fold;
+pub mod group;
 pub mod inbox;
 pub mod maps;
 pub mod members;
 pub mod population;
+pub mod record;
 pub mod route;
 pub mod shard;
 pub mod source;

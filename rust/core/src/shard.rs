@@ -46,6 +46,9 @@ impl Class {
     }
 }
 
+/// How a coroutine ended: the kind and the reason of its failure.
+pub type Outcome = Result<(), (Kind, String)>;
+
 /// Who waits for a creation turn to be kept.
 #[derive(Debug)]
 pub enum Newborn {
@@ -98,7 +101,7 @@ pub struct Shard {
     /// Turns whose coroutines are under way, by number; at most one is mounted, and only between turns.
     pub parked: FxHashMap<u64, Turn>,
     pub mounted: Option<u64>,
-    pub finished: VecDeque<(u64, Result<(), (Kind, String)>)>,
+    pub finished: VecDeque<(u64, Outcome)>,
     /// What waits for a twin with a parked turn; bounded by `busy_bound` each.
     pub busy: FxHashMap<(PopulationId, TwinId), VecDeque<Envelope>>,
     /// What had waited for a twin whose turn is no longer parked.
@@ -166,7 +169,10 @@ impl Shard {
             for members in populations[group].decl.members.clone() {
                 let at = memberships.len();
                 let Some(class) = populations.get(members.population) else {
-                    return Err(format!("`{}` names population {}, and there is none", members.name, members.population));
+                    return Err(format!(
+                        "`{}` names population {}, and there is none",
+                        members.name, members.population
+                    ));
                 };
                 memberships.push(Membership::new(PopulationId(group as u16), &members, &class.table));
                 populations[members.population].member_of.push(at);
@@ -221,7 +227,16 @@ impl Shard {
         self.outside_counts.read += 1;
         let sequence = self.next_sequence;
         let origin = Origin::Outside(origin);
-        self.outside.push_back(Envelope { origin, sequence, hops: 0, node, lane, body, raw: Vec::new(), passed: false });
+        self.outside.push_back(Envelope {
+            origin,
+            sequence,
+            hops: 0,
+            node,
+            lane,
+            body,
+            raw: Vec::new(),
+            passed: false,
+        });
     }
 
     /// A command from a twin whose turn was kept.
@@ -355,7 +370,9 @@ impl Shard {
             Cause::Envelope(mut envelope) => {
                 let population = match (&envelope.node, &envelope.origin) {
                     (Node::Key(population, _) | Node::Twin(population, _), _) => Some(*population),
-                    (_, Origin::Source(source)) => self.sources[source.0 as usize].target.map(|(population, _)| population),
+                    (_, Origin::Source(source)) => {
+                        self.sources[source.0 as usize].target.map(|(population, _)| population)
+                    }
                     _ => None,
                 };
                 let lane = self.lane_text(population, &envelope.lane);

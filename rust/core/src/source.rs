@@ -96,11 +96,7 @@ impl FileSpec {
 
     /// The path as messages name it.
     fn name(&self) -> String {
-        if self.path == "-" {
-            "standard input".into()
-        } else {
-            self.path.clone()
-        }
+        if self.path == "-" { "standard input".into() } else { self.path.clone() }
     }
 
     fn format(&self) -> Result<Format, String> {
@@ -111,14 +107,8 @@ impl FileSpec {
             return Ok(Format::Jsonl);
         }
         let lower = self.path.to_ascii_lowercase();
-        let plain = [".gz", ".zst"]
-            .iter()
-            .find_map(|suffix| lower.strip_suffix(suffix))
-            .unwrap_or(&lower);
-        let suffix = Path::new(plain)
-            .extension()
-            .and_then(|suffix| suffix.to_str())
-            .unwrap_or("");
+        let plain = [".gz", ".zst"].iter().find_map(|suffix| lower.strip_suffix(suffix)).unwrap_or(&lower);
+        let suffix = Path::new(plain).extension().and_then(|suffix| suffix.to_str()).unwrap_or("");
         match suffix {
             "jsonl" | "ndjson" => Ok(Format::Jsonl),
             "json" => Ok(Format::Json),
@@ -135,14 +125,8 @@ impl FileSpec {
 
     fn check(&self) -> Result<Format, String> {
         let bound = |name: &str, value: usize, most: usize| match value {
-            0 => Err(format!(
-                "{name} of {} is 0; it must be at least 1",
-                self.path
-            )),
-            value if value > most => Err(format!(
-                "{name} of {} is {value}; it must be at most {most}",
-                self.path
-            )),
+            0 => Err(format!("{name} of {} is 0; it must be at least 1", self.path)),
+            value if value > most => Err(format!("{name} of {} is {value}; it must be at most {most}", self.path)),
             _ => Ok(()),
         };
         bound("max_line", self.max_line, 512 << 20)?;
@@ -167,35 +151,27 @@ impl FileSpec {
 /// Errors: the file does not exist or cannot be opened, its name tells no format, or a bound is out of range; no
 /// thread was started then. The message says what, where and how to mend it.
 pub fn spawn(spec: FileSpec, intake: Arc<dyn Intake>) -> std::io::Result<JoinHandle<()>> {
-    let format = spec
-        .check()
-        .map_err(|text| std::io::Error::new(std::io::ErrorKind::InvalidInput, text))?;
+    let format = spec.check().map_err(|text| std::io::Error::new(std::io::ErrorKind::InvalidInput, text))?;
     let opened = Opened::at(&spec.path, &spec.name())?;
     if format == Format::Parquet && !opened.is_regular() {
-        let text = format!(
-            "{} is not a plain file; Parquet is read from its end, so save it as a file first",
-            spec.name()
-        );
+        let text =
+            format!("{} is not a plain file; Parquet is read from its end, so save it as a file first", spec.name());
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
     }
-    std::thread::Builder::new()
-        .name(format!("read {}", spec.path))
-        .spawn(move || {
-            let name = spec.name();
-            let read = AssertUnwindSafe(|| read(&spec, format, opened, &*intake));
-            let outcome = catch_unwind(read).unwrap_or_else(|panic| {
-                let reason = panic.downcast_ref::<String>().map(String::as_str);
-                let reason = reason
-                    .or_else(|| panic.downcast_ref::<&str>().copied())
-                    .unwrap_or("the reader panicked");
-                Err(Stop::Failed(format!("{name} cannot be read: {reason}")))
-            });
-            match outcome {
-                Ok(()) => intake.finish(Ok(())),
-                Err(Stop::Failed(reason)) => intake.finish(Err(reason)),
-                Err(Stop::Closed) => {}
-            }
-        })
+    std::thread::Builder::new().name(format!("read {}", spec.path)).spawn(move || {
+        let name = spec.name();
+        let read = AssertUnwindSafe(|| read(&spec, format, opened, &*intake));
+        let outcome = catch_unwind(read).unwrap_or_else(|panic| {
+            let reason = panic.downcast_ref::<String>().map(String::as_str);
+            let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the reader panicked");
+            Err(Stop::Failed(format!("{name} cannot be read: {reason}")))
+        });
+        match outcome {
+            Ok(()) => intake.finish(Ok(())),
+            Err(Stop::Failed(reason)) => intake.finish(Err(reason)),
+            Err(Stop::Closed) => {}
+        }
+    })
 }
 
 /// Reads one file from its beginning to its end.
@@ -205,21 +181,15 @@ fn read(spec: &FileSpec, format: Format, opened: Opened, intake: &dyn Intake) ->
     let outcome = if format == Format::Parquet {
         parquet::read(&opened, &mut filling)
     } else {
-        Text::unpack(opened.clone())
-            .map_err(Stop::Failed)
-            .and_then(|mut text| match format {
-                Format::Jsonl => filling.drain(&mut text, &mut lines::Lines::from(1)),
-                Format::Json => elements::read(&mut text, &mut filling),
-                _ => {
-                    let delimiter = spec.delimiter.map(|mark| mark as u8);
-                    let delimiter = if format == Format::Tsv {
-                        delimiter.or(Some(b'\t'))
-                    } else {
-                        delimiter
-                    };
-                    filling.drain(&mut text, &mut rows::Rows::new(spec.name(), delimiter))
-                }
-            })
+        Text::unpack(opened.clone()).map_err(Stop::Failed).and_then(|mut text| match format {
+            Format::Jsonl => filling.drain(&mut text, &mut lines::Lines::from(1)),
+            Format::Json => elements::read(&mut text, &mut filling),
+            _ => {
+                let delimiter = spec.delimiter.map(|mark| mark as u8);
+                let delimiter = if format == Format::Tsv { delimiter.or(Some(b'\t')) } else { delimiter };
+                filling.drain(&mut text, &mut rows::Rows::new(spec.name(), delimiter))
+            }
+        })
     };
     match (outcome, opened.changed(format != Format::Parquet)) {
         (Err(Stop::Closed), _) => Err(Stop::Closed),

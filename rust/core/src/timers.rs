@@ -15,8 +15,14 @@ pub struct TimerNumber(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TimerOp {
     /// `every`: set again by itself after this many µs.
-    Set { timer: TimerNumber, due: i64, every: Option<i64> },
-    Cancel { timer: TimerNumber },
+    Set {
+        timer: TimerNumber,
+        due: i64,
+        every: Option<i64>,
+    },
+    Cancel {
+        timer: TimerNumber,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

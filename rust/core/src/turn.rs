@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use ecow::EcoString;
 
 use crate::body::Record;
-use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
-use crate::fold::{self, FoldError};
+use crate::envelope::{Body, Envelope, Kind, SourceId};
+use crate::fold::FoldError;
 use crate::population::column::Misfit;
 use crate::population::{PopulationId, TwinId};
 use crate::shard::{Newborn, Shard};
@@ -23,8 +23,19 @@ pub enum What {
     /// The body is in the turn's record.
     Handler(u16),
     Timer(TimerNumber),
-    Changed { number: u16, column: u16, new: Value, old: Value },
-    ChangedEntry { number: u16, map: u16, key: Value, new: Value, old: Value },
+    Changed {
+        number: u16,
+        column: u16,
+        new: Value,
+        old: Value,
+    },
+    ChangedEntry {
+        number: u16,
+        map: u16,
+        key: Value,
+        new: Value,
+        old: Value,
+    },
 }
 
 /// Where the open turn stands; what `advance` does with it next.
@@ -143,7 +154,11 @@ impl Shard {
         id: TwinId,
         parked: impl FnOnce() -> Option<u64>,
     ) -> Result<Within, Refusal> {
-        if self.turn.phase != Phase::None && self.turn.row == row && self.turn.id == id && self.turn.population == population {
+        if self.turn.phase != Phase::None
+            && self.turn.row == row
+            && self.turn.id == id
+            && self.turn.population == population
+        {
             return Ok(Within::Open);
         }
         if !self.populations[population.0 as usize].table.is(row, id) {
@@ -159,7 +174,7 @@ impl Shard {
         Err(Refusal::NotInTurn)
     }
 
-    fn mount(&mut self, number: u64) {
+    pub(crate) fn mount(&mut self, number: u64) {
         if self.mounted == Some(number) {
             return;
         }
@@ -177,175 +192,6 @@ impl Shard {
             && let Some(turn) = self.parked.get_mut(&number)
         {
             self.populations[turn.population.0 as usize].table.unmount(turn.row, &mut turn.log);
-        }
-    }
-
-    // -- what handlers do
-
-    /// Writes a lane and steps its folds.
-    #[inline]
-    pub fn write(&mut self, within: Within, column: u16, value: Value) -> Result<(), Refusal> {
-        let turn = match within {
-            Within::Open => &mut self.turn,
-            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
-        };
-        let population = &mut self.populations[turn.population.0 as usize];
-        if population.programs.columns[column as usize].is_empty() && population.table.put_scalar(turn.row, column, &value, &mut turn.log) {
-            return Ok(());
-        }
-        let value = match population.table.fit(column, value) {
-            Ok(value) => value,
-            Err(misfit) => {
-                return Err(Refusal::Misfit { lane: population.table.lane(column as usize).into(), misfit });
-            }
-        };
-        let program = &population.programs.columns[column as usize];
-        if program.is_empty() {
-            population.table.put(turn.row, column, value, &mut turn.log);
-            return Ok(());
-        }
-        let mark = turn.log.mark();
-        population.table.put(turn.row, column, value, &mut turn.log);
-        let result = fold::run(program, &mut population.table, turn.row, &[], turn.time, &mut turn.log);
-        result.map_err(|error| {
-            // the write is undone with its folds, also where the handler catches the error
-            population.table.rewind(turn.row, &mut turn.log, &mark);
-            Refusal::Fold(error)
-        })
-    }
-
-    pub fn map_put(&mut self, within: Within, map: u16, key: Value, value: Value) -> Result<(), Refusal> {
-        let turn = match within {
-            Within::Open => &mut self.turn,
-            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
-        };
-        let population = &mut self.populations[turn.population.0 as usize];
-        let table = &population.table.maps[map as usize];
-        let name = || population.decl.maps[map as usize].name.clone();
-        let fit = crate::population::column::fit;
-        let key = fit(table.key_type(), key).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
-        let value = fit(table.value_type(), value).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
-        let mark = turn.log.mark();
-        let table = &mut population.table;
-        if let Err(limit) = table.map_put(turn.row, map, key, value, &mut turn.log) {
-            return Err(Refusal::Limit(format!(
-                "`{}` has {limit} entries, its limit; remove some, or raise it with Map(…, limit=…)",
-                population.decl.maps[map as usize].name
-            )));
-        }
-        let program = &population.programs.maps[map as usize];
-        fold::run(program, table, turn.row, &[], turn.time, &mut turn.log).map_err(|error| {
-            table.rewind(turn.row, &mut turn.log, &mark);
-            Refusal::Fold(error)
-        })
-    }
-
-    pub fn map_remove(&mut self, within: Within, map: u16, key: &Value) -> Result<Option<Value>, Refusal> {
-        let turn = match within {
-            Within::Open => &mut self.turn,
-            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
-        };
-        let population = &mut self.populations[turn.population.0 as usize];
-        let mark = turn.log.mark();
-        let old = population.table.map_remove(turn.row, map, key, &mut turn.log);
-        if old.is_some() {
-            let program = &population.programs.maps[map as usize];
-            fold::run(program, &mut population.table, turn.row, &[], turn.time, &mut turn.log).map_err(|error| {
-                population.table.rewind(turn.row, &mut turn.log, &mark);
-                Refusal::Fold(error)
-            })?;
-        }
-        Ok(old)
-    }
-
-    /// A command, sent when the turn is kept.
-    pub fn send(&mut self, within: Within, node: Node, lane: Lane, body: Body) -> Result<(), Refusal> {
-        let (origin, hops) = self.sender(within)?;
-        let envelope = Envelope { origin, sequence: 0, hops, node, lane, body, raw: Vec::new(), passed: false };
-        self.turn_of(within)?.sends.push(envelope);
-        Ok(())
-    }
-
-    /// A command to every member of one of this twin's groups; counts as one of the turn's.
-    pub fn send_each(&mut self, within: Within, members: usize, command: u16, body: Body) -> Result<(), Refusal> {
-        let (origin, hops) = self.sender(within)?;
-        let turn = self.turn_of(within)?;
-        let (population, row) = (turn.population, turn.row);
-        let class = &self.populations[population.0 as usize];
-        let membership = &self.memberships[class.groups[members]];
-        let of = membership.member;
-        let envelopes: Vec<Envelope> = membership
-            .members(class.table.key(row))
-            .map(|id| Envelope {
-                origin: origin.clone(),
-                sequence: 0,
-                hops,
-                node: Node::Twin(of, id),
-                lane: Lane::Command(command),
-                body: body.clone(),
-                raw: Vec::new(),
-                passed: false,
-            })
-            .collect();
-        self.turn_of(within)?.sends.extend(envelopes);
-        Ok(())
-    }
-
-    /// Counts a send against the turn's bound; gives the sender and the hops of what it sends.
-    fn sender(&mut self, within: Within) -> Result<(Origin, u16), Refusal> {
-        let limit = self.settings.max_sends;
-        let turn = self.turn_of(within)?;
-        if turn.sent >= limit {
-            return Err(Refusal::Limit(format!(
-                "this turn has sent {limit} commands, the most that one may send (max_sends); spread them over turns with self.after"
-            )));
-        }
-        turn.sent += 1;
-        let (population, row, hops) = (turn.population, turn.row, turn.hops);
-        let key = self.populations[population.0 as usize].table.key(row).into();
-        Ok((Origin::Twin(population, key), hops + 1))
-    }
-
-    /// The URIs of a group's members, in the order of their creation.
-    pub fn member_uris(&self, population: PopulationId, key: &str, members: usize) -> Vec<String> {
-        let membership = &self.memberships[self.populations[population.0 as usize].groups[members]];
-        let table = &self.populations[membership.member.0 as usize].table;
-        let rows = membership.members(key).filter_map(|id| table.row(id));
-        rows.map(|row| self.router.uri(membership.member, table.key(row))).collect()
-    }
-
-    pub fn has_member(&self, population: PopulationId, key: &str, members: usize, uri: &str) -> bool {
-        let membership = &self.memberships[self.populations[population.0 as usize].groups[members]];
-        let table = &self.populations[membership.member.0 as usize].table;
-        match self.router.route(uri) {
-            Ok((of, member)) if of == membership.member => {
-                let id = table.find(member.as_bytes()).and_then(|row| table.id(row));
-                id.is_some_and(|id| membership.contains(key, id))
-            }
-            _ => false,
-        }
-    }
-
-    pub fn after(&mut self, within: Within, timer: TimerNumber, delay: i64) -> Result<(), Refusal> {
-        let turn = self.turn_of(within)?;
-        turn.log.timers.push(TimerOp::Set { timer, due: turn.time.saturating_add(delay), every: None });
-        Ok(())
-    }
-
-    pub fn cancel(&mut self, within: Within, timer: TimerNumber) -> Result<(), Refusal> {
-        self.turn_of(within)?.log.timers.push(TimerOp::Cancel { timer });
-        Ok(())
-    }
-
-    pub fn delete(&mut self, within: Within) -> Result<(), Refusal> {
-        self.turn_of(within)?.deleted = true;
-        Ok(())
-    }
-
-    pub fn turn_of(&mut self, within: Within) -> Result<&mut Turn, Refusal> {
-        match within {
-            Within::Open => Ok(&mut self.turn),
-            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn),
         }
     }
 
@@ -414,7 +260,11 @@ impl Shard {
             if !turn.calls.is_empty() {
                 turn.rounds += 1;
                 if turn.rounds > self.settings.max_rounds {
-                    let lanes: Vec<&str> = turn.calls.iter().map(|what| self.populations[turn.population.0 as usize].changed_lane(what)).collect();
+                    let lanes: Vec<&str> = turn
+                        .calls
+                        .iter()
+                        .map(|what| self.populations[turn.population.0 as usize].changed_lane(what))
+                        .collect();
                     return Err(format!(
                         "`changed` handlers still change lanes after {} rounds (max_rounds): {}",
                         self.settings.max_rounds,
@@ -442,7 +292,9 @@ impl Shard {
             let (population, twin) = (turn.population, turn.id);
             for op in turn.log.timers.drain(..) {
                 match op {
-                    TimerOp::Set { timer, due, every } => self.timers.set(TimerKey { population, twin, timer }, due, every),
+                    TimerOp::Set { timer, due, every } => {
+                        self.timers.set(TimerKey { population, twin, timer }, due, every)
+                    }
                     TimerOp::Cancel { timer } => self.timers.cancel(TimerKey { population, twin, timer }),
                 }
             }

@@ -16,11 +16,22 @@ pub struct OldBits {
 /// Any other change, with what was there before it.
 #[derive(Debug)]
 pub enum Undo {
-    Cell { column: u16, old: Value },
+    Cell {
+        column: u16,
+        old: Value,
+    },
     /// A map entry that this change put in or took out; `present` is how it was before.
-    Presence { map: u16, slot: u32, present: bool },
+    Presence {
+        map: u16,
+        slot: u32,
+        present: bool,
+    },
     /// A map entry's value.
-    Entry { map: u16, slot: u32, old: Value },
+    Entry {
+        map: u16,
+        slot: u32,
+        old: Value,
+    },
 }
 
 /// A lane with a `changed` handler that was written in this round, and its value before the first write.

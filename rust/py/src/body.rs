@@ -18,11 +18,20 @@ pub enum Codec {
     Nothing,
     Scalar,
     /// `cls(*values)`, or `cls(**given)` when a field is missing or the class takes keywords only.
-    Call { class: Py<PyAny>, names: Vec<Py<PyString>>, positional: bool },
+    Call {
+        class: Py<PyAny>,
+        names: Vec<Py<PyString>>,
+        positional: bool,
+    },
     /// A dict of what was given.
-    Dict { names: Vec<Py<PyString>> },
+    Dict {
+        names: Vec<Py<PyString>>,
+    },
     /// Python validates a tree: `admit(builtins, lax, time = "") -> (body, slots)`; `encode(body) -> builtins`.
-    Tree { admit: Py<PyAny>, encode: Py<PyAny> },
+    Tree {
+        admit: Py<PyAny>,
+        encode: Py<PyAny>,
+    },
 }
 
 impl Codec {
@@ -58,7 +67,8 @@ impl Codec {
             Codec::Nothing => return Ok(None),
             Codec::Scalar => to_python(py, record.slots.first().unwrap_or(&Value::Null))?,
             Codec::Call { class, names, positional } => {
-                let all = names.len() == 64 && record.given == u64::MAX || names.len() < 64 && record.given == (1 << names.len()) - 1;
+                let all = names.len() == 64 && record.given == u64::MAX
+                    || names.len() < 64 && record.given == (1 << names.len()) - 1;
                 if *positional && all {
                     class.bind(py).call1(tuple(py, names.len(), |at| to_python(py, &record.slots[at]))?)?
                 } else {
@@ -96,7 +106,12 @@ pub fn tree(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<Value> {
 }
 
 /// A body as the command's own type makes it a tree.
-fn tree_of(shard: &Bound<'_, Shard>, population: PopulationId, command: u16, body: &Bound<'_, PyAny>) -> PyResult<Value> {
+fn tree_of(
+    shard: &Bound<'_, Shard>,
+    population: PopulationId,
+    command: u16,
+    body: &Bound<'_, PyAny>,
+) -> PyResult<Value> {
     let py = shard.py();
     enum How {
         Nothing,
@@ -112,9 +127,7 @@ fn tree_of(shard: &Bound<'_, Shard>, population: PopulationId, command: u16, bod
             Codec::Call { class, names, .. } => {
                 How::Fields(names.iter().map(|name| name.to_string()).collect(), class.clone_ref(py))
             }
-            Codec::Dict { names } => {
-                How::Fields(names.iter().map(|name| name.to_string()).collect(), py.None())
-            }
+            Codec::Dict { names } => How::Fields(names.iter().map(|name| name.to_string()).collect(), py.None()),
             Codec::Tree { encode, .. } => How::Encode(encode.clone_ref(py)),
         }
     };
@@ -146,13 +159,20 @@ fn tree_of(shard: &Bound<'_, Shard>, population: PopulationId, command: u16, bod
 }
 
 fn is_unset(body: &Bound<'_, PyAny>, name: &str) -> bool {
-    body.getattr(name).and_then(|field| field.get_type().name()?.extract::<String>()).is_ok_and(|name| name == "UnsetType")
+    body.getattr(name)
+        .and_then(|field| field.get_type().name()?.extract::<String>())
+        .is_ok_and(|name| name == "UnsetType")
 }
 
 /// The body of a command that a twin or a program sends: validated and copied now.
 ///
 /// Errors: WrongType with msgspec's words and the command's name.
-pub fn validated(shard: &Bound<'_, Shard>, population: PopulationId, command: u16, body: &Bound<'_, PyAny>) -> PyResult<Body> {
+pub fn validated(
+    shard: &Bound<'_, Shard>,
+    population: PopulationId,
+    command: u16,
+    body: &Bound<'_, PyAny>,
+) -> PyResult<Body> {
     let py = shard.py();
     let refuse = |reason: String| -> PyErr {
         match shard.get().state() {

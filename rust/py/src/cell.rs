@@ -72,7 +72,8 @@ impl Cell {
         let target = handle.target();
         let shard = handle.shard(py)?;
         let state = shard.get().state()?;
-        if let Err(refusal) = state.core.within(target.population, target.row, target.id, || state.context.current(py)) {
+        if let Err(refusal) = state.core.within(target.population, target.row, target.id, || state.context.current(py))
+        {
             return Err(refused(refusal, &handle.node(), &bound.name));
         }
         let column = &state.core.populations[target.population.0 as usize].table.columns[bound.column as usize];
@@ -82,7 +83,9 @@ impl Cell {
             Column::Bool(cells) => cells.get(target.row).map(|x| PyBool::new(py, x).to_owned().into_any()),
             Column::Text(_) => column.text(target.row).map(|text| PyString::new(py, text).into_any()),
             Column::Time(cells) => cells.get(target.row).map(|x| time_to_python(py, x)).transpose()?,
-            Column::Point(cells) => cells.get(target.row).map(|[lat, lon]| point_to_python(py, lat, lon)).transpose()?,
+            Column::Point(cells) => {
+                cells.get(target.row).map(|[lat, lon]| point_to_python(py, lat, lon)).transpose()?
+            }
             column => match column.get(target.row) {
                 Value::Null => None,
                 value => Some(to_python(py, &value)?),
@@ -169,9 +172,8 @@ pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     };
     let bases = PyTuple::new(py, [py.get_type::<Cell>()])?;
     // SAFETY: spec, slots and bases outlive the call; the size is the base's, to which nothing is added.
-    let class = unsafe {
-        Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&raw mut spec, bases.as_ptr()))?
-    };
+    let class =
+        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&raw mut spec, bases.as_ptr()))? };
     module.add("Cell", class)
 }
 
@@ -207,7 +209,9 @@ extern "C" fn set(slf: *mut ffi::PyObject, obj: *mut ffi::PyObject, value: *mut 
             let cell = Borrowed::from_ptr(py, slf).cast_unchecked::<Cell>();
             if value.is_null() {
                 let name = &cell.get().bound()?.name;
-                return Err(WrongType::new_err(format!("`{name}` cannot be deleted: a lane always is; write None, or a default")));
+                return Err(WrongType::new_err(format!(
+                    "`{name}` cannot be deleted: a lane always is; write None, or a default"
+                )));
             }
             let value = Borrowed::from_ptr(py, value);
             cell.get().write(py, handle_of(py, obj)?.get(), &value).map(|()| 0)

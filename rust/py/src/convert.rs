@@ -5,7 +5,10 @@ use pyo3::exceptions::PyOverflowError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PyString, PyTuple, PyType, PyTzInfo};
+use pyo3::types::{
+    PyBool, PyBytes, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PyString, PyTuple,
+    PyType, PyTzInfo,
+};
 use shoal_core::declaration::ColumnType;
 use shoal_core::value::Value;
 
@@ -60,7 +63,8 @@ pub fn point_to_python<'py>(py: Python<'py>, lat: f64, lon: f64) -> PyResult<Bou
 pub fn time_to_python(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
     let day = 86_400_000_000;
     let rest = micros.rem_euclid(day);
-    let delta = PyDelta::new(py, micros.div_euclid(day) as i32, (rest / 1_000_000) as i32, (rest % 1_000_000) as i32, false)?;
+    let delta =
+        PyDelta::new(py, micros.div_euclid(day) as i32, (rest / 1_000_000) as i32, (rest % 1_000_000) as i32, false)?;
     epoch(py)?.add(delta)
 }
 
@@ -101,7 +105,8 @@ pub fn from_python(object: &Bound<'_, PyAny>) -> PyResult<Value> {
         let (lat, lon): (f64, f64) = object.extract()?;
         return Ok(Value::Point(lat, lon));
     }
-    if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() || object.is_instance_of::<PyFrozenSet>() {
+    if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() || object.is_instance_of::<PyFrozenSet>()
+    {
         let items: PyResult<Vec<Value>> = object.try_iter()?.map(|item| from_python(&item?)).collect();
         return Ok(Value::List(items?.into()));
     }

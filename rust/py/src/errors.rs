@@ -34,7 +34,11 @@ pub fn refused(refusal: Refusal, node: &str, lane: &str) -> PyErr {
 #[cold]
 pub fn wrong_thread(forked: bool) -> PyErr {
     WrongThread::new_err(match forked {
-        true => "this process was forked from the shard's, whose twins stay there: start a helper process by spawning it",
-        false => "twins live in their shard's thread; hand this thread plain values, or send a command with loop.call_soon_threadsafe",
+        true => {
+            "this process was forked from the shard's, whose twins stay there: start a helper process by spawning it"
+        }
+        false => {
+            "twins live in their shard's thread; hand this thread plain values, or send a command with loop.call_soon_threadsafe"
+        }
     })
 }

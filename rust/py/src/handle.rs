@@ -53,7 +53,9 @@ impl Handle {
     pub fn shard<'a>(&'a self, py: Python<'a>) -> PyResult<&'a Bound<'a, Shard>> {
         match &self.target().shard {
             Some(shard) => Ok(shard.bind(py)),
-            None => Err(TwinStopped::new_err("twins are made by events, not by calling their class; see App.test() for tests")),
+            None => Err(TwinStopped::new_err(
+                "twins are made by events, not by calling their class; see App.test() for tests",
+            )),
         }
     }
 
@@ -81,7 +83,9 @@ impl Handle {
         if table.is(target.row, target.id) {
             Ok(table.key(target.row).to_owned())
         } else {
-            Err(TwinStopped::new_err("this twin has left memory; keep its URI and use self.at(uri) instead of the object"))
+            Err(TwinStopped::new_err(
+                "this twin has left memory; keep its URI and use self.at(uri) instead of the object",
+            ))
         }
     }
 }
@@ -162,7 +166,14 @@ impl Handle {
         done.map_err(|refusal| refused(refusal, &self.node(), "delete"))
     }
 
-    fn _send(&self, py: Python<'_>, population: u16, parameters: Vec<String>, command: u16, body: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn _send(
+        &self,
+        py: Python<'_>,
+        population: u16,
+        parameters: Vec<String>,
+        command: u16,
+        body: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let (shard, _) = self.within(py, "at")?;
         let body = body::validated(&shard, PopulationId(population), command, body)?;
         let key = body::key(&shard, PopulationId(population), &parameters)?;
@@ -237,7 +248,10 @@ impl Handle {
 
     fn __reduce__(slf: &Bound<'_, Self>) -> PyResult<()> {
         let class = slf.get_type();
-        Err(WrongType::new_err(format!("a {} cannot be copied or pickled: it names a twin; keep its uri", class.name()?)))
+        Err(WrongType::new_err(format!(
+            "a {} cannot be copied or pickled: it names a twin; keep its uri",
+            class.name()?
+        )))
     }
 }
 

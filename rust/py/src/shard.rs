@@ -21,6 +21,9 @@ use crate::deadline::Deadline;
 use crate::errors::{DeclarationError, NoSuchTwin, RunFailed, ShoalError, wrong_thread};
 use crate::turns::Turns;
 
+/// A map lane's functions: for its keys, for its values.
+type KeyAndValue = (Option<Py<PyAny>>, Option<Py<PyAny>>);
+
 /// The Python half of a population (`shoal.handlers.Functions`).
 pub struct Class {
     pub class: Py<PyType>,
@@ -35,8 +38,8 @@ pub struct Class {
     pub bodies: Vec<Codec>,
     pub columns: Vec<Option<Py<PyAny>>>,
     pub encoders: Vec<Option<Py<PyAny>>>,
-    pub maps: Vec<(Option<Py<PyAny>>, Option<Py<PyAny>>)>,
-    pub map_encoders: Vec<(Option<Py<PyAny>>, Option<Py<PyAny>>)>,
+    pub maps: Vec<KeyAndValue>,
+    pub map_encoders: Vec<KeyAndValue>,
 }
 
 impl Class {
@@ -194,7 +197,9 @@ impl Counts {
 
     fn __repr__(&self) -> String {
         let Counts { read, applied, filtered, dead, waiting, late, state } = self;
-        format!("Counts(read={read}, applied={applied}, filtered={filtered}, dead={dead}, waiting={waiting}, late={late}, state={state:?})")
+        format!(
+            "Counts(read={read}, applied={applied}, filtered={filtered}, dead={dead}, waiting={waiting}, late={late}, state={state:?})"
+        )
     }
 }
 
@@ -256,13 +261,17 @@ impl Shard {
         let declaration: Declaration = serde_json::from_slice(declaration)
             .map_err(|error| DeclarationError::new_err(format!("the declaration cannot be read: {error}")))?;
         let seconds = declaration.settings.handler_seconds;
-        let core = shoal_core::shard::Shard::new(declaration, r#virtual, keep_remote).map_err(DeclarationError::new_err)?;
-        let classes =
-            classes.into_iter().zip(&functions).map(|(class, functions)| Class::new(class, functions)).collect::<PyResult<_>>()?;
-        let variable = py.import("contextvars")?.getattr("ContextVar")?.call(
-            ("shoal_turn",),
-            Some(&[("default", py.None())].into_py_dict(py)?),
-        )?;
+        let core =
+            shoal_core::shard::Shard::new(declaration, r#virtual, keep_remote).map_err(DeclarationError::new_err)?;
+        let classes = classes
+            .into_iter()
+            .zip(&functions)
+            .map(|(class, functions)| Class::new(class, functions))
+            .collect::<PyResult<_>>()?;
+        let variable = py
+            .import("contextvars")?
+            .getattr("ContextVar")?
+            .call(("shoal_turn",), Some(&[("default", py.None())].into_py_dict(py)?))?;
         let context = Context { get: variable.getattr("get")?.unbind(), variable: variable.unbind() };
         let thread = py.import("threading")?.call_method0("get_ident")?.extract()?;
         let deadline = Deadline::start(thread, seconds)
@@ -510,7 +519,13 @@ impl Shard {
         Ok(state.core.populations[population as usize].table.find(parameters.join("\0").as_bytes()).is_some())
     }
 
-    fn read<'py>(&self, py: Python<'py>, population: u16, parameters: Vec<String>, column: usize) -> PyResult<Bound<'py, PyAny>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        population: u16,
+        parameters: Vec<String>,
+        column: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let row = self.row(population, &parameters)?;
         let value = self.open()?.core.populations[population as usize].table.columns[column].get(row);
         to_python(py, &value)

@@ -101,9 +101,11 @@ impl Table {
         let view = TableView { lane: slf.clone().unbind(), handle: obj.cast::<Handle>()?.clone().unbind() };
         // read first: the new entries may come out of this very map
         let fresh = PyDict::new(slf.py());
-        fresh.update(value.cast::<pyo3::types::PyMapping>().map_err(|_| {
-            WrongType::new_err(format!("a map lane takes a mapping, not a {}", value.get_type()))
-        })?)?;
+        fresh.update(
+            value
+                .cast::<pyo3::types::PyMapping>()
+                .map_err(|_| WrongType::new_err(format!("a map lane takes a mapping, not a {}", value.get_type())))?,
+        )?;
         view.clear(slf.py())?;
         for (key, value) in fresh.iter() {
             view.__setitem__(&key, &value)?;
@@ -192,7 +194,8 @@ impl TableView {
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         let (bound, shard, _) = self.within(py)?;
         let target = self.handle.get().target();
-        Ok(shard.get().state()?.core.populations[target.population.0 as usize].table.maps[bound.map as usize].len(target.row))
+        Ok(shard.get().state()?.core.populations[target.population.0 as usize].table.maps[bound.map as usize]
+            .len(target.row))
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -264,7 +267,11 @@ impl TableView {
     }
 
     #[pyo3(signature = (key, default = None, /))]
-    fn setdefault<'py>(&self, key: &Bound<'py, PyAny>, default: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn setdefault<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         if !self.__contains__(key)? {
             let default = default.unwrap_or_else(|| key.py().None().into_bound(key.py()));
             self.__setitem__(key, &default)?;
@@ -273,7 +280,12 @@ impl TableView {
     }
 
     #[pyo3(signature = (other = None, /, **entries))]
-    fn update(&self, py: Python<'_>, other: Option<Bound<'_, PyAny>>, entries: Option<Bound<'_, PyDict>>) -> PyResult<()> {
+    fn update(
+        &self,
+        py: Python<'_>,
+        other: Option<Bound<'_, PyAny>>,
+        entries: Option<Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
         let fresh = PyDict::new(py);
         if let Some(other) = other {
             fresh.call_method1("update", (other,))?;

@@ -70,7 +70,12 @@ impl Turns {
 }
 
 /// The function and its arguments, the twin first.
-fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, state: &mut Inner, what: What) -> PyResult<Bound<'py, PyTuple>> {
+fn call<'py>(
+    py: Python<'py>,
+    shard: &Bound<'py, Shard>,
+    state: &mut Inner,
+    what: What,
+) -> PyResult<Bound<'py, PyTuple>> {
     let turn = &state.core.turn;
     let class = &mut state.classes[turn.population.0 as usize];
     let twin = handle(py, shard, class.class.bind(py), &mut class.handle, (turn.population, turn.row, turn.id))?;
@@ -174,7 +179,12 @@ fn admit(
 }
 
 /// A lane that is set from outside: through the lane's own type.
-fn admit_lane(py: Python<'_>, shard: &Bound<'_, Shard>, population: PopulationId, lane: &Lane) -> PyResult<Result<Vec<Value>, String>> {
+fn admit_lane(
+    py: Python<'_>,
+    shard: &Bound<'_, Shard>,
+    population: PopulationId,
+    lane: &Lane,
+) -> PyResult<Result<Vec<Value>, String>> {
     let (tree, sides) = {
         let state = shard.get().state()?;
         let tree = match state.core.hand.as_ref().map(|envelope| &envelope.body) {
@@ -196,7 +206,10 @@ fn admit_lane(py: Python<'_>, shard: &Bound<'_, Shard>, population: PopulationId
             }
             Lane::Map(at) => {
                 let at = *at as usize;
-                vec![pair(&class.maps[at].0, &class.map_encoders[at].0), pair(&class.maps[at].1, &class.map_encoders[at].1)]
+                vec![
+                    pair(&class.maps[at].0, &class.map_encoders[at].0),
+                    pair(&class.maps[at].1, &class.map_encoders[at].1),
+                ]
             }
             _ => Vec::new(),
         };
@@ -252,6 +265,8 @@ fn route(py: Python<'_>, shard: &Bound<'_, Shard>, source: SourceId) -> PyResult
     };
     match tree {
         Err(invalid) => Ok(Err(invalid.reason)),
-        Ok(tree) => outcome(py, to_python(py, &tree).and_then(|record| function.bind(py).call1((record,))?.extract::<String>())),
+        Ok(tree) => {
+            outcome(py, to_python(py, &tree).and_then(|record| function.bind(py).call1((record,))?.extract::<String>()))
+        }
     }
 }

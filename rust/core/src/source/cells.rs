@@ -44,15 +44,8 @@ type Scalar<'a> = Box<dyn Fn(usize, &mut Vec<u8>) -> Result<(), String> + 'a>;
 enum Kind<'a> {
     Scalar(Scalar<'a>),
     Struct(Object<'a>),
-    List {
-        offsets: &'a [i32],
-        items: Box<Cells<'a>>,
-    },
-    Map {
-        offsets: &'a [i32],
-        keys: Box<Cells<'a>>,
-        values: Box<Cells<'a>>,
-    },
+    List { offsets: &'a [i32], items: Box<Cells<'a>> },
+    Map { offsets: &'a [i32], keys: Box<Cells<'a>>, values: Box<Cells<'a>> },
 }
 
 impl<'a> Row<'a> {
@@ -70,24 +63,13 @@ impl<'a> Row<'a> {
 
 impl<'a> Object<'a> {
     fn of(fields: &Fields, columns: &'a [ArrayRef], within: &str) -> Result<Object<'a>, String> {
-        let mut object = Object {
-            openings: Vec::new(),
-            columns: Vec::new(),
-        };
+        let mut object = Object { openings: Vec::new(), columns: Vec::new() };
         for (field, column) in fields.iter().zip(columns) {
-            let mut opening = vec![if object.openings.is_empty() {
-                b'{'
-            } else {
-                b','
-            }];
+            let mut opening = vec![if object.openings.is_empty() { b'{' } else { b',' }];
             text(field.name(), &mut opening);
             opening.push(b':');
             object.openings.push(opening);
-            object.columns.push(Cells::of(
-                field,
-                column,
-                &format!("{within}{}", field.name()),
-            )?);
+            object.columns.push(Cells::of(field, column, &format!("{within}{}", field.name()))?);
         }
         Ok(object)
     }
@@ -113,9 +95,7 @@ impl<'a> Cells<'a> {
             DataType::Null => scalar(Box::new(|_, into| raw(into, "null"))),
             DataType::Boolean => {
                 let cells = array.as_boolean();
-                scalar(Box::new(move |row, into| {
-                    raw(into, if cells.value(row) { "true" } else { "false" })
-                }))
+                scalar(Box::new(move |row, into| raw(into, if cells.value(row) { "true" } else { "false" })))
             }
             DataType::Int8 => number::<Int8Type>(array),
             DataType::Int16 => number::<Int16Type>(array),
@@ -153,25 +133,15 @@ impl<'a> Cells<'a> {
                 let cells = array.as_primitive::<Date32Type>();
                 scalar(Box::new(move |row, into| date(cells.value(row), into)))
             }
-            DataType::Time32(TimeUnit::Millisecond) => {
-                moment::<Time32MillisecondType>(array, 1_000_000, time_of_day)
-            }
-            DataType::Time64(TimeUnit::Microsecond) => {
-                moment::<Time64MicrosecondType>(array, 1_000, time_of_day)
-            }
-            DataType::Time64(TimeUnit::Nanosecond) => {
-                moment::<Time64NanosecondType>(array, 1, time_of_day)
-            }
+            DataType::Time32(TimeUnit::Millisecond) => moment::<Time32MillisecondType>(array, 1_000_000, time_of_day),
+            DataType::Time64(TimeUnit::Microsecond) => moment::<Time64MicrosecondType>(array, 1_000, time_of_day),
+            DataType::Time64(TimeUnit::Nanosecond) => moment::<Time64NanosecondType>(array, 1, time_of_day),
             DataType::Timestamp(unit, zone) => {
                 let write = if zone.is_some() { instant } else { local };
                 match unit {
                     TimeUnit::Second => moment::<TimestampSecondType>(array, 1_000_000_000, write),
-                    TimeUnit::Millisecond => {
-                        moment::<TimestampMillisecondType>(array, 1_000_000, write)
-                    }
-                    TimeUnit::Microsecond => {
-                        moment::<TimestampMicrosecondType>(array, 1_000, write)
-                    }
+                    TimeUnit::Millisecond => moment::<TimestampMillisecondType>(array, 1_000_000, write),
+                    TimeUnit::Microsecond => moment::<TimestampMicrosecondType>(array, 1_000, write),
                     TimeUnit::Nanosecond => moment::<TimestampNanosecondType>(array, 1, write),
                 }
             }
@@ -182,10 +152,7 @@ impl<'a> Cells<'a> {
             DataType::List(item) => {
                 let cells = array.as_list::<i32>();
                 let items = Cells::of(item, cells.values(), &format!("{name}[]"))?;
-                Kind::List {
-                    offsets: cells.value_offsets(),
-                    items: Box::new(items),
-                }
+                Kind::List { offsets: cells.value_offsets(), items: Box::new(items) }
             }
             DataType::Map(entry, _) => {
                 let cells = array.as_map();
@@ -197,11 +164,7 @@ impl<'a> Cells<'a> {
                     return Err(unknown(name, array.data_type()));
                 }
                 let values = Cells::of(&fields[1], cells.values(), &format!("{name}[]"))?;
-                Kind::Map {
-                    offsets: cells.value_offsets(),
-                    keys: Box::new(keys),
-                    values: Box::new(values),
-                }
+                Kind::Map { offsets: cells.value_offsets(), keys: Box::new(keys), values: Box::new(values) }
             }
             other => return Err(unknown(name, other)),
         };
@@ -227,11 +190,7 @@ impl<'a> Cells<'a> {
                 }
                 into.push(b']');
             }
-            Kind::Map {
-                offsets,
-                keys,
-                values,
-            } => {
+            Kind::Map { offsets, keys, values } => {
                 into.push(b'{');
                 for (at, entry) in within(offsets).enumerate() {
                     if at > 0 {
@@ -254,9 +213,7 @@ impl<'a> Cells<'a> {
 }
 
 fn unknown(name: &str, kind: &DataType) -> String {
-    format!(
-        "column {name} is of type {kind}, which has no form in JSON; leave it out or write it as text"
-    )
+    format!("column {name} is of type {kind}, which has no form in JSON; leave it out or write it as text")
 }
 
 fn raw(into: &mut Vec<u8>, text: &str) -> Result<(), String> {
@@ -311,9 +268,7 @@ fn float<'a, T: ArrowPrimitiveType>(array: &'a dyn Array, widen: fn(T::Native) -
 
 fn decimal<'a, T: DecimalType>(array: &'a dyn Array) -> Kind<'a> {
     let cells: &PrimitiveArray<T> = array.as_primitive::<T>();
-    Kind::Scalar(Box::new(move |row, into| {
-        raw(into, &cells.value_as_string(row))
-    }))
+    Kind::Scalar(Box::new(move |row, into| raw(into, &cells.value_as_string(row))))
 }
 
 fn moment<'a, T: ArrowPrimitiveType>(
@@ -355,8 +310,7 @@ fn time_of_day(nanoseconds: i128, into: &mut Vec<u8>) -> Result<(), String> {
 }
 
 fn timestamp(nanoseconds: i128) -> Result<Timestamp, String> {
-    Timestamp::from_nanosecond(nanoseconds)
-        .map_err(|_| format!("time {nanoseconds} ns since 1970 is out of range"))
+    Timestamp::from_nanosecond(nanoseconds).map_err(|_| format!("time {nanoseconds} ns since 1970 is out of range"))
 }
 
 fn instant(nanoseconds: i128, into: &mut Vec<u8>) -> Result<(), String> {

@@ -17,10 +17,7 @@ pub(super) fn read(text: &mut Text, filling: &mut Filling) -> Result<(), Stop> {
             Ok(chunk) => chunk,
             Err(error) => return Err(Stop::Failed(text.describe(&error))),
         };
-        let blank = chunk
-            .iter()
-            .take_while(|byte| byte.is_ascii_whitespace())
-            .count();
+        let blank = chunk.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         line += chunk[..blank].iter().filter(|byte| **byte == b'\n').count() as u64;
         let first = chunk[blank..].to_vec();
         let ended = chunk.is_empty();
@@ -67,11 +64,7 @@ struct Elements {
 
 impl Elements {
     fn new(name: String) -> Elements {
-        Elements {
-            name,
-            at: At::Beginning,
-            element: 0,
-        }
+        Elements { name, at: At::Beginning, element: 0 }
     }
 
     fn end_element(&mut self, filling: &mut Filling) {
@@ -96,44 +89,23 @@ impl Split for Elements {
         while at < chunk.len() {
             let byte = chunk[at];
             match self.at {
-                At::Text {
-                    depth,
-                    escaped: true,
-                } => {
-                    self.at = At::Text {
-                        depth,
-                        escaped: false,
-                    }
-                }
+                At::Text { depth, escaped: true } => self.at = At::Text { depth, escaped: false },
                 At::Text { depth, .. } => match memchr2(b'"', b'\\', &chunk[at..]) {
                     None => at = chunk.len() - 1,
                     Some(skip) => {
                         at += skip;
                         let escaped = chunk[at] == b'\\';
-                        self.at = if escaped {
-                            At::Text { depth, escaped }
-                        } else {
-                            At::Element { depth }
-                        };
+                        self.at = if escaped { At::Text { depth, escaped } } else { At::Element { depth } };
                     }
                 },
                 At::Element { depth } => match byte {
-                    b'"' => {
-                        self.at = At::Text {
-                            depth,
-                            escaped: false,
-                        }
-                    }
+                    b'"' => self.at = At::Text { depth, escaped: false },
                     b'[' | b'{' => self.at = At::Element { depth: depth + 1 },
                     b']' | b'}' if depth > 0 => self.at = At::Element { depth: depth - 1 },
                     b']' | b',' if depth == 0 => {
                         filling.extend(&chunk[from..at]);
                         self.end_element(filling);
-                        self.at = if byte == b']' {
-                            At::Ended
-                        } else {
-                            At::Between { first: false }
-                        };
+                        self.at = if byte == b']' { At::Ended } else { At::Between { first: false } };
                         from = at + 1;
                         if filling.is_full() {
                             return Ok(from);
@@ -141,9 +113,7 @@ impl Split for Elements {
                     }
                     _ => {}
                 },
-                At::Beginning | At::Between { .. } | At::Ended if byte.is_ascii_whitespace() => {
-                    from = at + 1
-                }
+                At::Beginning | At::Between { .. } | At::Ended if byte.is_ascii_whitespace() => from = at + 1,
                 At::Beginning => {
                     self.at = At::Between { first: true };
                     from = at + 1;
@@ -153,11 +123,7 @@ impl Split for Elements {
                         if byte == b',' || !first {
                             self.missing(filling);
                         }
-                        self.at = if byte == b']' {
-                            At::Ended
-                        } else {
-                            At::Between { first: false }
-                        };
+                        self.at = if byte == b']' { At::Ended } else { At::Between { first: false } };
                         from = at + 1;
                         if filling.is_full() {
                             return Ok(from);
@@ -186,17 +152,11 @@ impl Split for Elements {
     fn end(&mut self, filling: &mut Filling, cut: bool) -> Result<(), String> {
         if filling.pending() > 0 {
             let problem = filling.too_long("element");
-            filling.end_record(
-                self.element,
-                problem.or(Some("the file ends in the middle of this element".into())),
-            );
+            filling.end_record(self.element, problem.or(Some("the file ends in the middle of this element".into())));
         }
         if cut || matches!(self.at, At::Ended) {
             return Ok(());
         }
-        Err(format!(
-            "{} ends in the middle of its array, so records are missing; fetch or write it again",
-            self.name
-        ))
+        Err(format!("{} ends in the middle of its array, so records are missing; fetch or write it again", self.name))
     }
 }

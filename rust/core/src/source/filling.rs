@@ -109,13 +109,8 @@ impl<'a> Filling<'a> {
     /// Makes room for `count` more bytes: at first for a whole batch, unless the batch is likely to stay small.
     pub(super) fn reserve(&mut self, count: usize) {
         if self.bytes.capacity() - self.bytes.len() < count {
-            let whole = if count < CHUNK / 2 {
-                count
-            } else {
-                self.batch_bytes + count
-            };
-            self.bytes
-                .reserve(whole.saturating_sub(self.bytes.len()).max(count));
+            let whole = if count < CHUNK / 2 { count } else { self.batch_bytes + count };
+            self.bytes.reserve(whole.saturating_sub(self.bytes.len()).max(count));
         }
     }
 
@@ -143,8 +138,7 @@ impl<'a> Filling<'a> {
     /// What is wrong with the unfinished record if it ends here: it is over the limit.
     pub(super) fn too_long(&self, noun: &str) -> Option<Box<str>> {
         let (length, limit) = (self.pending(), self.max_line);
-        (length > limit as u64)
-            .then(|| format!("{noun} of {length} bytes is over the limit of {limit}").into())
+        (length > limit as u64).then(|| format!("{noun} of {length} bytes is over the limit of {limit}").into())
     }
 
     /// The unfinished record is complete, or has a problem, of which only the first 64 kB are kept then.
@@ -153,12 +147,7 @@ impl<'a> Filling<'a> {
             self.bytes.truncate(self.start + KEPT);
         }
         let (start, end) = (self.start as u32, self.bytes.len() as u32);
-        self.records.push(Span {
-            start,
-            end,
-            position,
-            problem,
-        });
+        self.records.push(Span { start, end, position, problem });
         self.start = self.bytes.len();
         self.dropped = 0;
     }
@@ -174,11 +163,7 @@ impl<'a> Filling<'a> {
         let spare = self.intake.spare();
         let (mut bytes, next) = spare.map_or((Vec::new(), Vec::new()), |spare| (spare.bytes, spare.records));
         if self.start < self.bytes.len() {
-            bytes.reserve(
-                self.batch_bytes
-                    .min(self.bytes.capacity())
-                    .max(self.bytes.len() - self.start),
-            );
+            bytes.reserve(self.batch_bytes.min(self.bytes.capacity()).max(self.bytes.len() - self.start));
             bytes.extend_from_slice(&self.bytes[self.start..]);
             self.bytes.truncate(self.start);
         }
@@ -192,15 +177,7 @@ impl<'a> Filling<'a> {
         if records.is_empty() {
             return Ok(());
         }
-        let batch = Batch {
-            bytes,
-            records,
-            shape: self.shape.clone(),
-        };
-        if self.intake.offer(batch) {
-            Ok(())
-        } else {
-            Err(Stop::Closed)
-        }
+        let batch = Batch { bytes, records, shape: self.shape.clone() };
+        if self.intake.offer(batch) { Ok(()) } else { Err(Stop::Closed) }
     }
 }

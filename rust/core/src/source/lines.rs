@@ -28,12 +28,7 @@ impl Lines {
                 let start = filling.start as u32;
                 let end = (end - usize::from(line.ends_with(b"\r"))) as u32;
                 let (position, problem) = (self.line, None);
-                filling.records.push(Span {
-                    start,
-                    end,
-                    position,
-                    problem,
-                });
+                filling.records.push(Span { start, end, position, problem });
             }
             filling.start = end + 1;
             self.line += 1;

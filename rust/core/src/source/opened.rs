@@ -47,12 +47,7 @@ impl Opened {
             seen: RefCell::default(),
         };
         let file = if path == "-" {
-            File::from(
-                std::io::stdin()
-                    .as_fd()
-                    .try_clone_to_owned()
-                    .map_err(|error| explain(path, name, &error))?,
-            )
+            File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| explain(path, name, &error))?)
         } else {
             let found = std::fs::metadata(path).map_err(|error| explain(path, name, &error))?;
             if found.is_dir() {
@@ -64,16 +59,9 @@ impl Opened {
             }
             File::open(path).map_err(|error| explain(path, name, &error))?
         };
-        let found = file
-            .metadata()
-            .map_err(|error| explain(path, name, &error))?;
+        let found = file.metadata().map_err(|error| explain(path, name, &error))?;
         // Standard input may be a file of which somebody has already read a part: then offsets say nothing.
-        Ok(opened(
-            Some(file),
-            found.is_file() && path != "-",
-            found.len(),
-            found.modified().ok(),
-        ))
+        Ok(opened(Some(file), found.is_file() && path != "-", found.len(), found.modified().ok()))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -108,11 +96,7 @@ impl Opened {
         let now = file.metadata().ok()?;
         let seen = self.seen.borrow();
         let what = if now.len() < self.size.max(seen.size) {
-            format!(
-                "it shrank from {} to {} bytes",
-                self.size.max(seen.size),
-                now.len()
-            )
+            format!("it shrank from {} to {} bytes", self.size.max(seen.size), now.len())
         } else if now.modified().ok() == self.modified {
             return None;
         } else if now.len() == self.size || !may_grow {
@@ -143,10 +127,7 @@ fn explain(path: &str, name: &str, error: &Error) -> Error {
             format!("{name} does not exist; check the path")
         }
         ErrorKind::NotFound => match std::env::current_dir() {
-            Ok(here) => format!(
-                "{name} does not exist in {}; check the path or start there",
-                here.display()
-            ),
+            Ok(here) => format!("{name} does not exist in {}; check the path or start there", here.display()),
             Err(_) => format!("{name} does not exist; check the path"),
         },
         ErrorKind::PermissionDenied => {
@@ -184,8 +165,7 @@ impl Seen {
     fn note(&mut self, bytes: &[u8]) {
         self.size += bytes.len() as u64;
         let missing = COMPARED - self.head.len();
-        self.head
-            .extend_from_slice(&bytes[..missing.min(bytes.len())]);
+        self.head.extend_from_slice(&bytes[..missing.min(bytes.len())]);
         let last = &bytes[bytes.len().saturating_sub(COMPARED)..];
         let kept = self.tail.len().min(COMPARED - last.len());
         self.tail.drain(..self.tail.len() - kept);

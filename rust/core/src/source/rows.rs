@@ -50,18 +50,12 @@ impl Rows {
 
     fn count_lines(&mut self, bytes: &[u8]) {
         for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
-            let after_return = if at == 0 {
-                self.after_return
-            } else {
-                bytes[at - 1] == b'\r'
-            };
+            let after_return = if at == 0 { self.after_return } else { bytes[at - 1] == b'\r' };
             if bytes[at] == b'\r' || !after_return {
                 self.lines += 1;
             }
         }
-        self.after_return = bytes
-            .last()
-            .map_or(self.after_return, |byte| *byte == b'\r');
+        self.after_return = bytes.last().map_or(self.after_return, |byte| *byte == b'\r');
     }
 
     /// Gives the next bytes of a row to the parser (none: the text is at its end), and says whether the row is complete
@@ -70,14 +64,9 @@ impl Rows {
         let mut taken = 0;
         loop {
             let mut surplus = [0; 64];
-            let ends = if self.count < self.ends.len() {
-                &mut self.ends[self.count..]
-            } else {
-                &mut surplus[..]
-            };
+            let ends = if self.count < self.ends.len() { &mut self.ends[self.count..] } else { &mut surplus[..] };
             let (found, read, wrote, ended) =
-                self.reader
-                    .read_record(&bytes[taken..], &mut self.fields[self.used..], ends);
+                self.reader.read_record(&bytes[taken..], &mut self.fields[self.used..], ends);
             let consumed = &bytes[taken..taken + read];
             filling.extend(consumed);
             self.count_lines(consumed);
@@ -91,9 +80,7 @@ impl Rows {
                 // What is over the limit needs no fields: it is parsed only to find its end.
                 ReadRecordResult::OutputFull if filling.dropped > 0 => self.used = 0,
                 ReadRecordResult::OutputFull => self.fields.resize(2 * self.fields.len(), 0),
-                ReadRecordResult::OutputEndsFull
-                    if self.header.is_empty() && self.ends.len() < MOST_COLUMNS =>
-                {
+                ReadRecordResult::OutputEndsFull if self.header.is_empty() && self.ends.len() < MOST_COLUMNS => {
                     self.ends.resize(2 * self.ends.len(), 0);
                 }
                 // Fields that the header has no name for are counted, not kept.
@@ -137,9 +124,7 @@ impl Rows {
         let Ok(text) = std::str::from_utf8(&self.fields[..self.used]) else {
             return Some("the row is not UTF-8; convert the file with iconv".into());
         };
-        let whole = self.ends[..count]
-            .iter()
-            .all(|end| text.is_char_boundary(*end));
+        let whole = self.ends[..count].iter().all(|end| text.is_char_boundary(*end));
         (!whole).then(|| "the row is not UTF-8; convert the file with iconv".into())
     }
 
@@ -157,9 +142,7 @@ impl Rows {
         filling.reserve(self.used + 4 * self.count);
         let mut start = 0;
         for end in &self.ends[..self.count] {
-            filling
-                .bytes
-                .extend_from_slice(&((end - start) as u32).to_le_bytes());
+            filling.bytes.extend_from_slice(&((end - start) as u32).to_le_bytes());
             filling.bytes.extend_from_slice(&self.fields[start..*end]);
             start = *end;
         }
@@ -177,9 +160,7 @@ impl Rows {
         let mut start = 0;
         for (column, end) in self.ends[..self.count].iter().enumerate() {
             let Ok(name) = std::str::from_utf8(&self.fields[start..*end]) else {
-                return Err(format!(
-                    "{place}: the header is not UTF-8; convert the file with iconv"
-                ));
+                return Err(format!("{place}: the header is not UTF-8; convert the file with iconv"));
             };
             let name = name.trim();
             start = *end;
@@ -226,10 +207,7 @@ impl Split for Rows {
         while taken < chunk.len() && !filling.is_full() {
             let rest = &chunk[taken..];
             if self.begun == 0 {
-                let blank = rest
-                    .iter()
-                    .take_while(|byte| matches!(byte, b'\n' | b'\r'))
-                    .count();
+                let blank = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
                 self.count_lines(&rest[..blank]);
                 taken += blank;
                 if blank == rest.len() {
@@ -237,9 +215,7 @@ impl Split for Rows {
                 }
                 self.begun = self.lines + 1;
                 if self.header.is_empty() {
-                    let delimiter = *self
-                        .delimiter
-                        .get_or_insert_with(|| Rows::guess_delimiter(&rest[blank..]));
+                    let delimiter = *self.delimiter.get_or_insert_with(|| Rows::guess_delimiter(&rest[blank..]));
                     self.reader = ReaderBuilder::new().delimiter(delimiter).build();
                 }
             }
@@ -258,10 +234,7 @@ impl Split for Rows {
         }
         if cut {
             if !self.header.is_empty() {
-                filling.end_record(
-                    self.begun,
-                    Some("the file ends in the middle of this row".into()),
-                );
+                filling.end_record(self.begun, Some("the file ends in the middle of this row".into()));
             }
             return Ok(());
         }

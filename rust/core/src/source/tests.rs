@@ -50,15 +50,8 @@ struct Read {
 
 impl Read {
     fn texts(&self) -> Vec<String> {
-        assert!(
-            self.records.iter().all(|record| record.2.is_empty()),
-            "{:?}",
-            self.records
-        );
-        self.records
-            .iter()
-            .map(|record| String::from_utf8(record.1.clone()).unwrap())
-            .collect()
+        assert!(self.records.iter().all(|record| record.2.is_empty()), "{:?}", self.records);
+        self.records.iter().map(|record| String::from_utf8(record.1.clone()).unwrap()).collect()
     }
 
     fn positions(&self) -> Vec<u64> {
@@ -66,11 +59,7 @@ impl Read {
     }
 
     fn problems(&self) -> Vec<(u64, &str)> {
-        self.records
-            .iter()
-            .filter(|record| !record.2.is_empty())
-            .map(|record| (record.0, &*record.2))
-            .collect()
+        self.records.iter().filter(|record| !record.2.is_empty()).map(|record| (record.0, &*record.2)).collect()
     }
 
     #[track_caller]
@@ -96,11 +85,7 @@ impl Read {
             assert!(bytes.is_empty());
             fields
         };
-        self.records
-            .iter()
-            .filter(|record| record.2.is_empty())
-            .map(|record| unpack(&record.1))
-            .collect()
+        self.records.iter().filter(|record| record.2.is_empty()).map(|record| unpack(&record.1)).collect()
     }
 
     fn header(&self) -> Vec<String> {
@@ -124,18 +109,10 @@ fn read_into(spec: FileSpec, kept: Kept) -> Read {
         assert!(!batch.records.is_empty(), "an empty batch");
         for span in &batch.records {
             let bytes = batch.bytes[span.start as usize..span.end as usize].to_vec();
-            records.push((
-                span.position,
-                bytes,
-                span.problem.as_deref().unwrap_or("").to_owned(),
-            ));
+            records.push((span.position, bytes, span.problem.as_deref().unwrap_or("").to_owned()));
         }
     }
-    Read {
-        batches,
-        records,
-        outcome: finished.pop(),
-    }
+    Read { batches, records, outcome: finished.pop() }
 }
 
 fn read(spec: FileSpec) -> Read {
@@ -152,10 +129,7 @@ impl File {
     fn new(name: &str, bytes: impl AsRef<[u8]>) -> File {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join(name);
-        std::fs::File::create(&path)
-            .unwrap()
-            .write_all(bytes.as_ref())
-            .unwrap();
+        std::fs::File::create(&path).unwrap().write_all(bytes.as_ref()).unwrap();
         File { folder, path }
     }
 

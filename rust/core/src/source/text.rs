@@ -39,19 +39,11 @@ impl Text {
         let starts = |mark: &[u8]| head.starts_with(mark);
         let (packing, mut unpacked): (_, Box<dyn Read>) = if starts(GZIP) {
             let bytes = BufReader::with_capacity(CHUNK, Cursor::new(head).chain(bytes));
-            (
-                "gzip",
-                Box::new(flate2::bufread::MultiGzDecoder::new(bytes)),
-            )
+            ("gzip", Box::new(flate2::bufread::MultiGzDecoder::new(bytes)))
         } else if starts(ZSTD) {
             let decoder = zstd::stream::read::Decoder::new(Cursor::new(head).chain(bytes));
-            (
-                "zstd",
-                Box::new(decoder.map_err(|error| describe(&name, "zstd", &error))?),
-            )
-        } else if (packed(".gz") && GZIP.starts_with(&head))
-            || (packed(".zst") && ZSTD.starts_with(&head))
-        {
+            ("zstd", Box::new(decoder.map_err(|error| describe(&name, "zstd", &error))?))
+        } else if (packed(".gz") && GZIP.starts_with(&head)) || (packed(".zst") && ZSTD.starts_with(&head)) {
             // Not even the mark of its kind is there. A whole mark is not asked for: a browser may have unpacked it.
             return Err(describe(&name, "packed", &ErrorKind::UnexpectedEof.into()));
         } else {
@@ -60,25 +52,14 @@ impl Text {
         let mut head = peek(&mut unpacked).map_err(|error| describe(&name, packing, &error))?;
         let wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
         if wide || head.first() == Some(&0) || head.get(1) == Some(&0) {
-            let unpacked = if packing.is_empty() {
-                name.clone()
-            } else {
-                format!("the text in {name}")
-            };
-            return Err(format!(
-                "{unpacked} is UTF-16; convert it with iconv -f utf-16 -t utf-8 and read the result"
-            ));
+            let unpacked = if packing.is_empty() { name.clone() } else { format!("the text in {name}") };
+            return Err(format!("{unpacked} is UTF-16; convert it with iconv -f utf-16 -t utf-8 and read the result"));
         }
         if head.starts_with(BOM) {
             head.drain(..BOM.len());
         }
         let reader = BufReader::with_capacity(CHUNK, Cursor::new(head).chain(unpacked));
-        Ok(Text {
-            opened,
-            packing,
-            reader,
-            live,
-        })
+        Ok(Text { opened, packing, reader, live })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -109,9 +90,9 @@ impl Text {
 fn describe(name: &str, packing: &str, error: &Error) -> String {
     match (packing, error.kind()) {
         ("", _) => format!("{name} cannot be read any further: {error}"),
-        (_, ErrorKind::UnexpectedEof) => format!(
-            "{name} ends in the middle of its {packing} data, so records are missing; fetch or pack it again"
-        ),
+        (_, ErrorKind::UnexpectedEof) => {
+            format!("{name} ends in the middle of its {packing} data, so records are missing; fetch or pack it again")
+        }
         _ => {
             format!("{name} is damaged, its {packing} data cannot be unpacked any further: {error}")
         }

@@ -12,17 +12,10 @@ const ROWS: usize = 100_000;
 
 /// Reads a file of 100,000 lines (2.2 MB) that was last written an hour ago.
 fn read_while(change: impl Fn(&Path) + Send + Sync + 'static) -> Read {
-    let text: String = (0..ROWS)
-        .map(|row| format!("{{\"row\":{row:0>13}}}\n"))
-        .collect();
+    let text: String = (0..ROWS).map(|row| format!("{{\"row\":{row:0>13}}}\n")).collect();
     let file = File::new("x.jsonl", text);
     let past = SystemTime::now() - Duration::from_secs(3600);
-    OpenOptions::new()
-        .write(true)
-        .open(&file.path)
-        .unwrap()
-        .set_modified(past)
-        .unwrap();
+    OpenOptions::new().write(true).open(&file.path).unwrap().set_modified(past).unwrap();
     let path = file.path.clone();
     let hook = move |count| {
         if count == 1 {
@@ -30,23 +23,13 @@ fn read_while(change: impl Fn(&Path) + Send + Sync + 'static) -> Read {
         }
         true
     };
-    let found = read_into(
-        file.spec(),
-        Kept {
-            hook: Some(Box::new(hook)),
-            ..Kept::default()
-        },
-    );
+    let found = read_into(file.spec(), Kept { hook: Some(Box::new(hook)), ..Kept::default() });
     drop(file.folder);
     found
 }
 
 fn open(path: &Path) -> std::fs::File {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap()
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
 #[test]
@@ -69,14 +52,7 @@ fn a_file_that_is_replaced_is_read_as_it_was() {
 
 #[test]
 fn a_file_that_grows_is_read_to_its_end() {
-    let found = read_while(|path| {
-        OpenOptions::new()
-            .append(true)
-            .open(path)
-            .unwrap()
-            .write_all(b"1\n2\n")
-            .unwrap()
-    });
+    let found = read_while(|path| OpenOptions::new().append(true).open(path).unwrap().write_all(b"1\n2\n").unwrap());
     assert!(found.is_whole());
     assert_eq!(found.records.len(), ROWS + 2);
 }
@@ -84,31 +60,15 @@ fn a_file_that_grows_is_read_to_its_end() {
 #[test]
 fn a_file_that_is_cut_or_rewritten_in_place_is_refused() {
     let cases: [(&str, Change); 5] = [
-        ("shrank from 2200000 to 0 bytes", |path| {
-            open(path).set_len(0).unwrap()
-        }),
-        ("shrank from 2200000 to 2100000 bytes", |path| {
-            open(path).set_len(2_100_000).unwrap()
-        }),
-        ("was written to in place", |path| {
-            open(path).write_all(b"{\"row\":1").unwrap()
-        }),
-        ("was rewritten in place", |path| {
-            std::fs::write(path, "{\"new\":0000000000000}\n".repeat(110_000)).unwrap()
-        }),
-        ("shrank from 2200000 to 22 bytes", |path| {
-            std::fs::write(path, "{\"new\":0000000000000}\n").unwrap()
-        }),
+        ("shrank from 2200000 to 0 bytes", |path| open(path).set_len(0).unwrap()),
+        ("shrank from 2200000 to 2100000 bytes", |path| open(path).set_len(2_100_000).unwrap()),
+        ("was written to in place", |path| open(path).write_all(b"{\"row\":1").unwrap()),
+        ("was rewritten in place", |path| std::fs::write(path, "{\"new\":0000000000000}\n".repeat(110_000)).unwrap()),
+        ("shrank from 2200000 to 22 bytes", |path| std::fs::write(path, "{\"new\":0000000000000}\n").unwrap()),
     ];
     for (what, change) in cases {
         let found = read_while(change);
-        assert!(
-            found
-                .reason()
-                .contains("x.jsonl changed while it was read: it "),
-            "{}",
-            found.reason()
-        );
+        assert!(found.reason().contains("x.jsonl changed while it was read: it "), "{}", found.reason());
         assert!(found.reason().contains(what), "{}", found.reason());
     }
 }

@@ -27,10 +27,7 @@ fn quoted_line_breaks_and_blank_lines_keep_the_line_numbers_right() {
         assert_eq!(found.positions(), [3, 7, 8], "{end:?}");
         assert_eq!(found.rows()[0][1], format!("x{end}y"));
         assert_eq!(found.rows()[2][1], end);
-        let small = read(FileSpec {
-            batch_records: 1,
-            ..File::new("x.csv", &text).spec()
-        });
+        let small = read(FileSpec { batch_records: 1, ..File::new("x.csv", &text).spec() });
         assert_eq!((small.records, small.batches.len()), (found.records, 3));
     }
 }
@@ -39,38 +36,17 @@ fn quoted_line_breaks_and_blank_lines_keep_the_line_numbers_right() {
 fn rows_survive_any_size_of_batch_and_of_chunk() {
     let mut text = String::from("a,b,c\n");
     for row in 0..9000 {
-        text += &format!(
-            "{row},\"{}\n\",{}\n",
-            "\"\"".repeat(row % 50),
-            "é".repeat(row % 31)
-        );
+        text += &format!("{row},\"{}\n\",{}\n", "\"\"".repeat(row % 50), "é".repeat(row % 31));
     }
     let file = File::new("x.csv", &text);
     let whole = file.read();
     assert_eq!(whole.records.len(), 9000);
     for (row, fields) in whole.rows().iter().enumerate() {
-        assert_eq!(
-            fields,
-            &[
-                row.to_string(),
-                "\"".repeat(row % 50) + "\n",
-                "é".repeat(row % 31)
-            ]
-        );
+        assert_eq!(fields, &[row.to_string(), "\"".repeat(row % 50) + "\n", "é".repeat(row % 31)]);
     }
-    assert_eq!(
-        whole.positions(),
-        (0..9000).map(|row| 2 + 2 * row).collect::<Vec<u64>>()
-    );
+    assert_eq!(whole.positions(), (0..9000).map(|row| 2 + 2 * row).collect::<Vec<u64>>());
     for batch_bytes in [1, 777, 100_000] {
-        assert!(
-            read(FileSpec {
-                batch_bytes,
-                ..file.spec()
-            })
-            .records
-                == whole.records
-        );
+        assert!(read(FileSpec { batch_bytes, ..file.spec() }).records == whole.records);
     }
 }
 
@@ -81,15 +57,12 @@ fn parsed(text: &[u8]) -> Vec<Option<Vec<String>>> {
     let (mut fields, mut ends) = (vec![0; text.len() + 1], vec![0; text.len() + 2]);
     let (mut used, mut count) = (0, 0);
     loop {
-        let (found, read, wrote, ended) =
-            reader.read_record(rest, &mut fields[used..], &mut ends[count..]);
+        let (found, read, wrote, ended) = reader.read_record(rest, &mut fields[used..], &mut ends[count..]);
         (rest, used, count) = (&rest[read..], used + wrote, count + ended);
         match found {
             csv_core::ReadRecordResult::Record => {
                 let starts = std::iter::once(0).chain(ends[..count].iter().copied());
-                let parts = starts
-                    .zip(&ends[..count])
-                    .map(|(start, end)| fields[start..*end].to_vec());
+                let parts = starts.zip(&ends[..count]).map(|(start, end)| fields[start..*end].to_vec());
                 let row: Result<Vec<String>, _> = parts.map(String::from_utf8).collect();
                 rows.push(row.ok().filter(|_| count == 3));
                 (used, count) = (0, 0);
@@ -101,20 +74,7 @@ fn parsed(text: &[u8]) -> Vec<Option<Vec<String>>> {
     }
 }
 
-const PIECES: &[&[u8]] = &[
-    b"a",
-    b",",
-    b",",
-    b"\"",
-    b"\"\"",
-    b"\n",
-    b"\r\n",
-    b"\r",
-    b" ",
-    b"\xc3\xa9",
-    b"\xff",
-    b"7",
-];
+const PIECES: &[&[u8]] = &[b"a", b",", b",", b"\"", b"\"\"", b"\n", b"\r\n", b"\r", b" ", b"\xc3\xa9", b"\xff", b"7"];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
@@ -143,70 +103,43 @@ proptest! {
 fn a_row_that_is_no_record_becomes_a_problem_with_its_text() {
     let found = csv(b"a,b\n1,2\n1,2,3\n4\n\xff,1\n\"\xc3\",\xa9\n5,6\n");
     let utf8 = "the row is not UTF-8; convert the file with iconv";
-    let expected = [
-        (3, "row has 3 fields, the header has 2"),
-        (4, "row has 1 field, the header has 2"),
-        (5, utf8),
-        (6, utf8),
-    ];
+    let expected =
+        [(3, "row has 3 fields, the header has 2"), (4, "row has 1 field, the header has 2"), (5, utf8), (6, utf8)];
     assert_eq!(found.problems(), expected);
     assert_eq!(found.records[1].1, b"1,2,3");
     assert_eq!(found.records[3].1, b"\xff,1");
     assert_eq!(found.rows(), [["1", "2"], ["5", "6"]]);
     assert!(found.is_whole());
     let found = csv(format!("a,b\n{}\n1,2", ",".repeat(1000)));
-    assert_eq!(
-        found.problems(),
-        [(2, "row has 1001 fields, the header has 2")]
-    );
+    assert_eq!(found.problems(), [(2, "row has 1001 fields, the header has 2")]);
 }
 
 #[test]
 fn an_open_quote_is_a_problem() {
     let found = csv("a,b\n1,2\n3,\"and\nmore\n");
-    assert_eq!(
-        found.problems(),
-        [(3, "a quote is opened in this row and never closed")]
-    );
+    assert_eq!(found.problems(), [(3, "a quote is opened in this row and never closed")]);
     assert_eq!(csv("a,b\n3,\"cut").problems().len(), 1);
     assert_eq!(csv("a,b\n3,5\" pipe").rows(), [["3", "5\" pipe"]]);
 }
 
 #[test]
 fn a_row_over_the_limit_becomes_a_problem() {
-    let text = format!(
-        "a,b\n1,\"{}\n{}\"\n2,3\n",
-        "x".repeat(300_000),
-        ",".repeat(300_000)
-    );
+    let text = format!("a,b\n1,\"{}\n{}\"\n2,3\n", "x".repeat(300_000), ",".repeat(300_000));
     let file = File::new("x.csv", &text);
-    let found = read(FileSpec {
-        max_line: 100_000,
-        ..file.spec()
-    });
-    assert_eq!(
-        found.problems(),
-        [(2, "row of 600006 bytes is over the limit of 100000")]
-    );
+    let found = read(FileSpec { max_line: 100_000, ..file.spec() });
+    assert_eq!(found.problems(), [(2, "row of 600006 bytes is over the limit of 100000")]);
     assert_eq!(found.records[0].1, &text.as_bytes()[4..64_004]);
-    assert_eq!(
-        (found.rows(), found.positions()),
-        (vec![vec!["2".to_owned(), "3".to_owned()]], vec![2, 4])
-    );
+    assert_eq!((found.rows(), found.positions()), (vec![vec!["2".to_owned(), "3".to_owned()]], vec![2, 4]));
 }
 
 #[test]
 fn a_header_without_a_name_or_with_one_twice_is_refused() {
     let found = csv("id,,x\n1,2,3\n");
-    assert!(found.reason().ends_with(
-        "x.csv, line 1: column 2 of the header has no name; give it one in the first row"
-    ));
-    let found = csv("\nid,x, id\n1,2,3\n");
     assert!(
-        found
-            .reason()
-            .contains("line 2: columns 1 and 3 are both named \"id\"; rename one of them")
+        found.reason().ends_with("x.csv, line 1: column 2 of the header has no name; give it one in the first row")
     );
+    let found = csv("\nid,x, id\n1,2,3\n");
+    assert!(found.reason().contains("line 2: columns 1 and 3 are both named \"id\"; rename one of them"));
     assert!(found.records.is_empty());
     for nothing in ["", "\n\n", "a,b", "a,b\n"] {
         let found = csv(nothing);
@@ -223,39 +156,14 @@ fn wide_headers_are_fine() {
 
 #[test]
 fn the_delimiter_is_named_or_seen_in_the_header() {
-    assert_eq!(
-        File::new("x.tsv", "a\tb,c\n1\t2,3\n").read().rows(),
-        [["1", "2,3"]]
-    );
+    assert_eq!(File::new("x.tsv", "a\tb,c\n1\t2,3\n").read().rows(), [["1", "2,3"]]);
     assert_eq!(csv("a;\"b,c\"\n1;2,5\n").rows(), [["1", "2,5"]]);
     assert_eq!(csv("a\tb\n1\t2\n").rows(), [["1", "2"]]);
     assert_eq!(csv("a,b;c\n1,2;3\n").rows(), [["1", "2;3"]]);
     assert_eq!(csv("a\n1;2\n").rows(), [["1;2"]]);
     let file = File::new("x.csv", "a|b\n1|2\n");
-    assert_eq!(
-        read(FileSpec {
-            delimiter: Some('|'),
-            ..file.spec()
-        })
-        .rows(),
-        [["1", "2"]]
-    );
-    let spec = FileSpec {
-        delimiter: Some('"'),
-        ..file.spec()
-    };
-    assert!(
-        spawn(spec, Arc::new(Kept::default()))
-            .unwrap_err()
-            .to_string()
-            .contains("one ASCII character")
-    );
-    assert!(
-        csv("a,b\n"
-            .encode_utf16()
-            .flat_map(u16::to_le_bytes)
-            .collect::<Vec<u8>>())
-        .reason()
-        .contains("UTF-16")
-    );
+    assert_eq!(read(FileSpec { delimiter: Some('|'), ..file.spec() }).rows(), [["1", "2"]]);
+    let spec = FileSpec { delimiter: Some('"'), ..file.spec() };
+    assert!(spawn(spec, Arc::new(Kept::default())).unwrap_err().to_string().contains("one ASCII character"));
+    assert!(csv("a,b\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).reason().contains("UTF-16"));
 }
