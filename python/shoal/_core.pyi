@@ -31,12 +31,13 @@ class Handle:
         """The time of the turn in progress."""
     def _sequence(self) -> int:
         """The number of the turn in progress, for seeding ``random``."""
-    # Below: only in the twin's own turn; NotInTurn, WrongThread or TwinStopped otherwise. They take effect when the turn ends.
+    # Below: only in the twin's own turn; NotInTurn, WrongThread or TwinStopped otherwise.
+    # They take effect when the turn ends.
     def _after(self, timer: int, delay: int) -> None: ...
     def _cancel(self, timer: int) -> None: ...
     def _delete(self) -> None: ...
     def _local(self) -> dict[str, Any]:
-        """The twin's Local objects, by attribute: the shard keeps the dict while the twin is in memory. Never rolled back."""
+        """The twin's Local objects, by attribute: kept while the twin is in memory, never rolled back."""
     def _send(self, population: int, parameters: Sequence[str], command: int, body: Any) -> None:
         """A command to another twin; the body is validated (ValidationError) and copied now."""
     def _send_uri(self, uri: str, lane: str, body: Any) -> None:
@@ -47,7 +48,6 @@ class Handle:
     def _member_count(self, members: int) -> int: ...
     def _has_member(self, members: int, uri: str) -> bool: ...
 
-@disjoint_base
 class Cell:
     """Base of every lane that is one column: the descriptor that reads and writes the cell."""
 
@@ -62,9 +62,11 @@ class Cell:
         decode: Callable[[Any], Any] | None,
         encode: Callable[[Any], Any] | None,
     ) -> None:
-        """Called once per final class. ``read_only``: why assigning is refused, or ''. ``decode`` and ``encode`` turn the
-        column's builtin form (None, bool, int, float, str, bytes, datetime, Point, list, dict) into the declared type and
-        back; None where the column's form is the type."""
+        """Called once per final class. ``read_only``: why assigning is refused, or ''.
+
+        ``decode`` and ``encode`` turn the column's builtin form (None, bool, int, float, str, bytes, datetime, Point,
+        list, dict) into the declared type and back; None where the column's form is the type.
+        """
     def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
     def __set__(self, obj: Any, value: Any, /) -> None: ...
 
@@ -178,7 +180,10 @@ class Shard:
         """``virtual``: the clock stands still until an event or ``advance`` moves it (tests, replays)."""
     # -- the loop
     def turns(self, budget: int) -> Turns:
-        """Runs turns for at most ``budget`` µs of real time or ``commit_turns`` turns; stops at each that needs Python."""
+        """Runs turns for at most ``budget`` µs of real time or ``commit_turns`` turns.
+
+        Stops at each that needs Python.
+        """
     def commit(self) -> int:
         """Ends the batch; returns the commit's number."""
     def at(self) -> str:

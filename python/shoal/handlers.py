@@ -37,7 +37,8 @@ class Functions(NamedTuple):
     #   ("scalar",)                        the builtin itself
     #   ("call", cls, names, positional)   cls(*values) or cls(**given); positional: all fields are positional, in order
     #   ("dict", names)                    a dict of the fields that were given (TypedDict)
-    #   ("tree", admit, encode)            admit(builtins, lax: bool, source's time field) -> (body, [slot values]) validates or raises;
+    #   ("tree", admit, encode)            admit(builtins, lax: bool, source's time field) -> (body, [slot values])
+    #                                      validates or raises;
     #                                      encode(body) -> builtins
     bodies: list[tuple[Any, ...]]
     # decode functions of column i

@@ -39,7 +39,7 @@ class Reference:
             return SendTo(self.__twin, schema.population, self.__params, lane)
         if lane is not None or hasattr(self.__class, name):
             raise RemoteRead(
-                f"{schema.name}.{name} of {self.uri} cannot be read from another twin: its value belongs to its own turns;"
+                f"{schema.name}.{name} of {self.uri} cannot be read from another twin: it belongs to its own turns;"
                 " fold it with Members and over=, ask for it with a Request, or have it sent to you by a command"
             )
         commands = [each for each in schema.lanes if isinstance(schema.lanes[each], Command)]

@@ -214,7 +214,7 @@ class Kit:
         self._settle()
 
     def post(self, uri: str, lane: str, body: Any = None, /) -> None:
-        """A command, or a value for a lane that may be set, by URI and wire name; what is refused is in ``rejected``."""
+        """A command, or a value for a lane that may be set, by URI and wire name; ``rejected`` has what is refused."""
         self.shard.post(uri, lane, body)
         self._settle()
 

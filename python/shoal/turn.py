@@ -1,7 +1,7 @@
 """The middle of an event's way: take a batch, run each turn, commit.
 
-The core has brought an event to its twin, stepped the folds and opened the turn; here the user's function runs. When the
-iterator goes on, the turn is kept; ``fail`` undoes it; ``park`` sets it aside while its coroutine runs in the loop.
+The core has brought an event to its twin, stepped the folds and opened the turn; here the user's function runs. When
+the iterator goes on, the turn is kept; ``fail`` undoes it; ``park`` sets it aside while its coroutine runs in the loop.
 """
 
 from __future__ import annotations

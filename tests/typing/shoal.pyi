@@ -285,15 +285,34 @@ class Sent(NamedTuple):
     lane: str
     body: Any
 
-class DeadLetter(NamedTuple):
-    origin: str
-    sequence: int
-    time: int
-    node: str
-    lane: str
-    kind: str
-    reason: str
-    record: bytes
+class DeadLetter:
+    """What could not be applied, and why."""
+
+    def __new__(
+        cls, origin: str, sequence: int, time: int, node: str, lane: str, kind: str, reason: str, record: bytes
+    ) -> DeadLetter: ...
+    @property
+    def origin(self) -> str:
+        """A source's name, a twin's URI, "timer", "members" or "outside"."""
+    @property
+    def sequence(self) -> int:
+        """Line or row of a file; number of the envelope otherwise."""
+    @property
+    def time(self) -> int:
+        """µs since 1970 UTC."""
+    @property
+    def node(self) -> str:
+        """The URI, as far as it is known."""
+    @property
+    def lane(self) -> str: ...
+    @property
+    def kind(self) -> str:
+        """ "invalid" (validation), "unrouted", "rejected" (Reject), "failed" (an exception, a fold) or "limit"."""
+    @property
+    def reason(self) -> str: ...
+    @property
+    def record(self) -> bytes:
+        """The record as it was read, or the body as JSON."""
 
 class Kit:
     @overload

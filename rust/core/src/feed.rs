@@ -193,8 +193,10 @@ impl Source {
                 None => self.decode(index, &mut ahead.record).err(),
             };
         }
-        for ahead in ahead.iter_mut().take(self.seen.len()) {
-            let key = if ahead.invalid.is_none() { self.plain_key(&ahead.record) } else { None };
+        for (ahead, index) in ahead.iter_mut().zip(self.seen.clone()) {
+            // what could not be decoded has no key
+            let decoded = ahead.invalid.is_none() && self.problem(index).is_none();
+            let key = if decoded { self.plain_key(&ahead.record) } else { None };
             let row = key.and_then(|key| table.find(key.as_bytes()));
             ahead.place = row.map(|row| {
                 table.prefetch(row, &self.outs);
