@@ -106,7 +106,7 @@ impl Shard {
             || !self.outside.is_empty()
             || !self.stopping.is_empty()
             || self.held.as_ref().is_some_and(|held| held.until.is_none_or(|until| until <= Instant::now()))
-            || self.held.is_none() && self.sources.iter().any(|source| source.has_news())
+            || self.held.is_none() && !self.starved && self.sources.iter().any(|source| source.has_news())
             || self.memberships.iter().any(|membership| membership.is_pending() || membership.is_marked())
             || self.timers.next_due().is_some_and(|due| due <= self.clock.now())
     }

@@ -52,6 +52,18 @@ pub enum State {
     Failed(String),
 }
 
+/// What a source has next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Upcoming {
+    /// A record whose event was then.
+    At(i64),
+    /// A record that need not wait for any other.
+    Now,
+    /// Nothing yet, and what will come has a time that the others must wait for.
+    Awaited,
+    None,
+}
+
 /// Where a value stands in a decoded record.
 #[derive(Clone, Copy, Debug)]
 enum Part {
@@ -78,6 +90,7 @@ pub struct Source {
     reader: Option<JoinHandle<()>>,
     /// Records that the program has handed over.
     handed: u64,
+    closed: bool,
     batch: Batch,
     next: usize,
     row: Option<RowPlan>,
@@ -105,9 +118,37 @@ impl Source {
     /// Takes the next record of this source, if there is one now: its index in the present batch.
     #[inline]
     pub fn take(&mut self) -> Option<usize> {
+        if !self.refill() {
+            return None;
+        }
+        self.next += 1;
+        self.counts.read += 1;
+        Some(self.next - 1)
+    }
+
+    /// When the next record's event was, for a replay of several files.
+    pub fn upcoming(&mut self, table: &Population, zone: &jiff::tz::TimeZone) -> Upcoming {
+        if !self.refill() {
+            let awaited = self.state == State::Open && self.time.is_some() && !self.closed;
+            return if awaited { Upcoming::Awaited } else { Upcoming::None };
+        }
+        if self.time.is_none() || !self.direct || self.problem(self.next).is_some() {
+            return Upcoming::Now;
+        }
+        let ahead = self.next;
+        self.ahead(ahead, table);
+        let ahead = &self.ahead[ahead - self.seen.start];
+        match (&ahead.invalid, self.time(&ahead.record, zone)) {
+            (None, Ok(Some(time))) => Upcoming::At(time),
+            _ => Upcoming::Now,
+        }
+    }
+
+    /// Makes sure of a next record; false: there is none now.
+    fn refill(&mut self) -> bool {
         while self.next >= self.batch.records.len() {
             if self.state != State::Open {
-                return None;
+                return false;
             }
             match self.queue.take() {
                 Taken::Batch(batch) => {
@@ -118,14 +159,12 @@ impl Source {
                     self.next = 0;
                     self.seen = 0..0;
                 }
-                Taken::Empty => return None,
+                Taken::Empty => return false,
                 Taken::Finished(Ok(())) => self.state = State::Done,
                 Taken::Finished(Err(reason)) => self.state = State::Failed(reason),
             }
         }
-        self.next += 1;
-        self.counts.read += 1;
-        Some(self.next - 1)
+        true
     }
 
     /// Whether `take` would give a record, or learn that the source has ended.
@@ -351,6 +390,7 @@ impl Source {
     /// No more is taken than has been: the reader stops.
     pub fn close(&mut self) {
         self.queue.close();
+        self.closed = true;
         if let Some(reader) = self.reader.take() {
             // a reader blocked in a read of a pipe ends with the process; all others have seen the closed queue
             if reader.is_finished() {
@@ -429,6 +469,7 @@ impl Shard {
             queue,
             reader,
             handed: 0,
+            closed: false,
             batch: Batch { bytes: Vec::new(), records: Vec::new(), shape: Shape::Json },
             next: 0,
             row: None,
@@ -436,6 +477,7 @@ impl Shard {
             seen: 0..0,
             outs,
         });
+        self.merging = self.sources.iter().filter(|source| source.has_time().is_some()).count() > 1;
         Ok(self.sources.len() as u16 - 1)
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::dispatch::Step;
 use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
+use crate::feed::Upcoming;
 use crate::shard::{Held, Shard};
 use crate::turn::{Cause, Phase};
 
@@ -12,6 +13,9 @@ impl Shard {
     /// Takes one record. True: a turn was opened, or the record is dealt with, or held. False: none (or it is in `hand`).
     #[inline]
     pub(crate) fn feed(&mut self) -> bool {
+        if self.merging {
+            return self.feed_by_time();
+        }
         for _ in 0..self.sources.len() {
             let at = self.next_source;
             if let Some(index) = self.sources[at].take() {
@@ -20,6 +24,33 @@ impl Shard {
             self.next_source = (at + 1) % self.sources.len();
         }
         false
+    }
+
+    /// Several sources tell the time: the earliest event goes first, so that none is late because of another file.
+    fn feed_by_time(&mut self) -> bool {
+        self.starved = false;
+        let mut first: Option<(i64, usize)> = None;
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            let population = source.target.map_or(0, |(population, _)| population.0 as usize);
+            let time = match source.upcoming(&self.populations[population].table, &self.zone) {
+                Upcoming::At(time) => time,
+                Upcoming::Now => i64::MIN,
+                Upcoming::None => continue,
+                Upcoming::Awaited => {
+                    // its reader rings when it has something
+                    self.starved = true;
+                    return false;
+                }
+            };
+            if first.is_none_or(|(earliest, _)| time < earliest) {
+                first = Some((time, at));
+            }
+        }
+        let Some((_, at)) = first else { return false };
+        match self.sources[at].take() {
+            Some(index) => self.record(SourceId(at as u16), index),
+            None => false,
+        }
     }
 
     #[inline]

@@ -130,6 +130,10 @@ pub struct Shard {
     pub stopping: VecDeque<(PopulationId, TwinId)>,
     /// The next source that is asked for a record.
     pub next_source: usize,
+    /// Several sources tell the time: their events are merged by it.
+    pub merging: bool,
+    /// A source that the others must wait for has nothing yet.
+    pub starved: bool,
 
     pub dead: Vec<DeadLetter>,
     pub inner_counts: Counts,
@@ -210,6 +214,8 @@ impl Shard {
             key: String::new(),
             stopping: VecDeque::new(),
             next_source: 0,
+            merging: false,
+            starved: false,
             dead: Vec::new(),
             inner_counts: Counts::default(),
             outside_counts: Counts::default(),
