@@ -25,7 +25,7 @@ test: build node  ## all tests but the long ones (sets up everything first)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-long: build node  ## the long tests
-	$(BIN)/python -m pytest -m long $(ARGS)
+	$(BIN)/python -m pytest -m long -o faulthandler_timeout=0 $(ARGS)
 
 check: build  ## format, lint, types, the boundary's stub, Rust and Python tests
 	cargo fmt --all --check
