@@ -225,9 +225,9 @@ def differs(case: Case) -> bool:
     if case.text.startswith(b"\xef\xbb\xbf"):
         return True
     try:
-        tree = json.loads(
-            case.text, object_pairs_hook=pairs, parse_int=whole, parse_float=real, parse_constant=constant
-        )
+        # bytes that are no UTF-8 may stand in undeclared fields, where msgspec passes over them
+        text = case.text.decode("utf-8", "surrogateescape")
+        tree = json.loads(text, object_pairs_hook=pairs, parse_int=whole, parse_float=real, parse_constant=constant)
     except Differs:
         return True
     except ValueError:
