@@ -23,7 +23,6 @@ class Settings(msgspec.Struct, frozen=True):
     max_sends: int = 10_000
     max_hops: int = 64
     max_rounds: int = 16
-    inner_bound: int = 100_000
     busy_bound: int = 1_000
     commit_turns: int = 4_096
     handler_seconds: float = 5.0

@@ -18,7 +18,7 @@ fn declaration() -> Declaration {
     let null = serde_json::Value::Null;
     serde_json::from_value(serde_json::json!({
         "app": "bench", "zone": "UTC",
-        "settings": {"max_sends": 10000, "max_hops": 64, "max_rounds": 16, "inner_bound": 100000, "busy_bound": 1000,
+        "settings": {"max_sends": 10000, "max_hops": 64, "max_rounds": 16, "busy_bound": 1000,
             "commit_turns": 4096, "handler_seconds": 5.0},
         "populations": [{
             "name": "V", "pattern": [{"literal": "v"}, {"parameter": "id"}],

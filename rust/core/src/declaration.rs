@@ -25,8 +25,6 @@ pub struct Settings {
     pub max_hops: u16,
     /// Rounds of `changed` handlers in one turn.
     pub max_rounds: u16,
-    /// Commands between twins that wait before the outside is paused.
-    pub inner_bound: usize,
     /// Events that wait for one twin with an async turn in flight; more are dead letters.
     pub busy_bound: usize,
     /// Turns of one commit, at most.
