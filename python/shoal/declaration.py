@@ -67,7 +67,7 @@ class Fold(msgspec.Struct, omit_defaults=True):
     """``input`` is ``{"command": {"command": i, "slots": [..]}}``, ``{"column": i}``, ``{"map": i}`` or ``"members"``.
 
     ``alpha`` and ``half_life`` (µs) belong to ``ewma``; ``limit`` (``{"constant": x}`` or ``{"column": i}``), ``clear``
-    and ``hold`` (µs) to ``above`` and ``below``.
+    and ``hold`` (µs) to ``above`` and ``below``. ``window`` is ``{"last": µs}`` or ``{"every": µs}``.
     """
 
     out: int
@@ -78,6 +78,7 @@ class Fold(msgspec.Struct, omit_defaults=True):
     limit: dict[str, Any] | None = None
     clear: float | None = None
     hold: int = 0
+    window: dict[str, int] | None = None
 
 
 class Hooks(msgspec.Struct):

@@ -41,6 +41,16 @@ def test_the_readmes_twin_runs_and_its_test_passes(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_code_of_the_pages_runs(tmp_path: Path) -> None:
+    for page in sorted(ROOT.glob("docs/**/folds.md")):
+        file = tmp_path / f"{page.stem}.py"
+        file.write_text("\n".join(code_of(page)))
+        done = subprocess.run(
+            [sys.executable, "-W", "error", file], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), page.name
+
+
 def test_the_pages_settings_are_those_of_the_code() -> None:
     text = (ROOT / "docs/settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+) \|", text, re.MULTILINE))

@@ -4,12 +4,13 @@
 
 use ecow::EcoString;
 
-use crate::declaration::{ColumnType, FoldKind, Input, Limit, PopulationDecl};
+use crate::declaration::{ColumnType, FoldDecl, FoldKind, Input, Limit, PopulationDecl, WindowDecl};
 use crate::population::Population;
 use crate::population::column::{Column, Misfit, fit, point};
 use crate::timers::{TimerNumber, TimerOp};
 use crate::undo::Log;
 use crate::value::Value;
+use crate::window;
 
 /// What an operation reads.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,8 @@ enum Step {
         below: bool,
         hold: Option<Hold>,
     },
+    /// Over a part of the events: `Programs::windows`.
+    Window(u16),
 }
 
 /// A condition must last: `pending` is true while its timer runs.
@@ -122,6 +125,7 @@ pub struct Programs {
     pub hidden: Vec<ColumnType>,
     /// What the timers of holds do: (timer, its lane, its `pending` column).
     pub holds: Vec<(TimerNumber, u16, u16)>,
+    pub windows: Vec<window::Spec>,
 }
 
 /// A fold that cannot step: the turn fails.
@@ -142,8 +146,14 @@ impl Programs {
     pub fn compile(decl: &PopulationDecl) -> Result<Self, String> {
         let mut hidden = Vec::new();
         let mut holds = Vec::new();
-        let steps: Vec<Step> =
-            decl.folds.iter().map(|fold| step(decl, fold.out, &fold.kind, &mut hidden, &mut holds)).collect();
+        let mut windows = Vec::new();
+        let mut steps = Vec::with_capacity(decl.folds.len());
+        for fold in &decl.folds {
+            steps.push(match fold.window {
+                Some(span) => windowed(decl, fold, span, &mut hidden, &mut windows)?,
+                None => step(decl, fold.out, &fold.kind, &mut hidden, &mut holds),
+            });
+        }
         let program = |starts: &dyn Fn(&Input, &FoldKind) -> bool| -> Result<Box<[Op]>, String> {
             let mut ops = Vec::new();
             for (number, fold) in decl.folds.iter().enumerate() {
@@ -161,7 +171,7 @@ impl Programs {
         let maps = (0..decl.maps.len())
             .map(|i| program(&|input, _| matches!(input, Input::Map(map) if *map == i)))
             .collect::<Result<_, _>>()?;
-        Ok(Programs { commands, columns, maps, hidden, holds })
+        Ok(Programs { commands, columns, maps, hidden, holds, windows })
     }
 }
 
@@ -173,6 +183,27 @@ fn reads(input: &Input, kind: &FoldKind, column: usize) -> bool {
         _ => false,
     };
     limit || matches!(input, Input::Column(source) if *source == column)
+}
+
+/// Errors: a fold that has no windows, and a window without a length.
+fn windowed(
+    decl: &PopulationDecl,
+    fold: &FoldDecl,
+    span: WindowDecl,
+    hidden: &mut Vec<ColumnType>,
+    windows: &mut Vec<window::Spec>,
+) -> Result<Step, String> {
+    let (WindowDecl::Last(length) | WindowDecl::Every(length)) = span;
+    let alarm = windows.first().map_or(decl.columns.len() + hidden.len(), |first: &window::Spec| first.alarm as usize);
+    let spec = window::Spec::new(decl, fold.out, &fold.kind, span, alarm as u16).filter(|_| length > 0);
+    let Some(spec) = spec else {
+        return Err(format!("{}.{} cannot be over a window", decl.name, decl.columns[fold.out].name));
+    };
+    if windows.is_empty() {
+        hidden.push(ColumnType::Int64);
+    }
+    windows.push(spec);
+    Ok(Step::Window(windows.len() as u16 - 1))
 }
 
 fn step(
@@ -367,6 +398,15 @@ fn one(
     log: &mut Log,
 ) -> Result<bool, Misfit> {
     let out = op.out;
+    if let Step::Window(number) = op.step {
+        let x = match op.from {
+            From::Slot(slot) => slots[slot as usize].clone(),
+            From::Column(column) => population.columns[column as usize].get(row),
+            From::Event => Value::Bool(true),
+            From::Pair(..) => return Ok(false),
+        };
+        return window::step(population, row, number, &x, now, log);
+    }
     if let Step::Count = op.step {
         let given = match op.from {
             From::Slot(slot) => !slots[slot as usize].is_null(),
@@ -454,7 +494,7 @@ fn one(
                 _ => population.put_bool(row, out, next, log),
             }
         }
-        Step::Latest | Step::Count | Step::SumInt => unreachable!("handled above"),
+        Step::Latest | Step::Count | Step::SumInt | Step::Window(_) => unreachable!("handled above"),
     }
     Ok(true)
 }

@@ -17,6 +17,7 @@ use crate::declaration::{ColumnType, PopulationDecl, Watched};
 use crate::maps::MapTable;
 use crate::undo::{Log, Mark, OldBits, Undo};
 use crate::value::Value;
+use crate::window::Window;
 
 /// Names a twin within its population: never reused, unlike a row.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -43,6 +44,8 @@ pub struct Population {
     pub name: EcoString,
     pub columns: Vec<Column>,
     pub maps: Vec<MapTable>,
+    /// Hidden state of windowed folds.
+    pub windows: Vec<Window>,
     names: Vec<EcoString>,
     defaults: Vec<Value>,
     /// By column, then by map: the number of the `changed` handler, or UNWATCHED.
@@ -97,6 +100,7 @@ impl Population {
             name: decl.name.clone(),
             names: decl.columns.iter().map(|column| column.name.clone()).collect(),
             maps: decl.maps.iter().map(MapTable::new).collect(),
+            windows: Vec::new(),
             columns,
             defaults,
             watch,
@@ -134,6 +138,11 @@ impl Population {
     /// The id that the next twin gets.
     pub fn next_id(&self) -> u64 {
         self.next_id
+    }
+
+    /// What a column holds in a new twin.
+    pub fn first(&self, column: u16) -> Value {
+        self.defaults[column as usize].clone()
     }
 
     /// A column's lane, for messages.
@@ -216,6 +225,9 @@ impl Population {
                 map.release(slot);
             }
         }
+        for window in &mut self.windows {
+            window.clear(row);
+        }
         self.free.push(row);
         self.removals += 1;
         self.count -= 1;
@@ -269,6 +281,9 @@ impl Population {
         for entry in log.entries.iter_mut().rev() {
             swap(&mut self.columns, &mut self.maps, row, entry);
         }
+        for pane in log.panes.iter_mut().rev() {
+            Window::swap(&mut self.windows, row, pane);
+        }
     }
 
     /// Takes up again what `unmount` laid aside.
@@ -279,11 +294,14 @@ impl Population {
         for entry in &mut log.entries {
             swap(&mut self.columns, &mut self.maps, row, entry);
         }
+        for pane in &mut log.panes {
+            Window::swap(&mut self.windows, row, pane);
+        }
     }
 
     /// Undoes the turn for good.
     pub fn roll_back(&mut self, row: u32, log: &mut Log) {
-        self.rewind(row, log, &Mark { bits: 0, entries: 0, freed: 0, timers: 0 });
+        self.rewind(row, log, &Mark { bits: 0, entries: 0, panes: 0, freed: 0, timers: 0 });
         log.seen.clear();
     }
 
@@ -300,6 +318,9 @@ impl Population {
                 // swapped: the turn had put this entry in, and it is out again
                 self.maps[map as usize].forget(slot);
             }
+        }
+        for mut pane in log.panes.drain(mark.panes..).rev() {
+            Window::swap(&mut self.windows, row, &mut pane);
         }
         log.freed.truncate(mark.freed);
         log.timers.truncate(mark.timers);
@@ -330,6 +351,9 @@ impl Population {
         if !log.entries.is_empty() {
             log.entries.clear();
         }
+        if !log.panes.is_empty() {
+            log.panes.clear();
+        }
     }
 
     /// Ends the commit: what was dirty is clean. Gives the number of rows that had changed.
@@ -347,6 +371,21 @@ impl Population {
     /// A row's dirty bits, a word each 64 columns and maps.
     pub fn dirty(&self, row: u32) -> Vec<u64> {
         self.dirty.iter().map(|word| word.raw(row)).collect()
+    }
+
+    /// The clock has found out what time it is: what windows hold moves with it.
+    pub fn shift_windows(&mut self, by: i64) {
+        let Some(alarm) = self.windows.first().map(Window::alarm) else { return };
+        for window in &mut self.windows {
+            window.shift(by);
+        }
+        if let Column::Int(cells) = &mut self.columns[alarm as usize] {
+            for row in 0..self.used {
+                if let Some(due) = cells.get(row) {
+                    cells.replace(row, Some(due.saturating_add(by)));
+                }
+            }
+        }
     }
 
     /// A list of pointers: later writes copy the chunks that they touch.

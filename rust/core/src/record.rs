@@ -172,6 +172,7 @@ impl Shard {
     ) -> Option<Option<Instant>> {
         if let Some(by) = self.clock.anchor(time) {
             self.timers.shift(by);
+            self.populations.iter_mut().for_each(|class| class.table.shift_windows(by));
         }
         if time < self.clock.now() {
             match source {

@@ -21,6 +21,7 @@ use crate::route::Router;
 use crate::timers::{TimerKey, TimerNumber, Timers};
 use crate::turn::{Cause, Turn, What};
 use crate::value::Value;
+use crate::window::{self, Window};
 
 /// A population with what belongs to it.
 pub struct Class {
@@ -157,7 +158,8 @@ impl Shard {
         let mut populations = Vec::new();
         for decl in declaration.populations {
             let programs = Programs::compile(&decl)?;
-            let table = Population::new(&decl, &programs.hidden)?;
+            let mut table = Population::new(&decl, &programs.hidden)?;
+            table.windows = programs.windows.iter().map(|spec| Window::new(spec.clone(), zone.clone())).collect();
             let plan = |command: &crate::declaration::CommandDecl| Plan {
                 body: command.body.clone(),
                 wanted: u64::MAX,
@@ -294,6 +296,9 @@ impl Shard {
         for timer in 0..class.decl.timers.len() + class.programs.holds.len() {
             self.timers.cancel(TimerKey { population, twin, timer: TimerNumber(timer as u16) });
         }
+        if !class.table.windows.is_empty() {
+            self.timers.cancel(TimerKey { population, twin, timer: window::TIMER });
+        }
         for at in &class.member_of {
             self.memberships[*at].gone(row, twin, &class.table);
         }
@@ -341,6 +346,7 @@ impl Shard {
             (Lane::Command(at), Some(decl)) => decl.commands[*at as usize].name.to_string(),
             (Lane::Column(at), Some(decl)) => decl.columns[*at as usize].name.to_string(),
             (Lane::Map(at), Some(decl)) => decl.maps[*at as usize].name.to_string(),
+            (Lane::Timer(at), Some(_)) if *at == window::TIMER => "windows".to_owned(),
             (Lane::Timer(at), Some(decl)) => match decl.timers.get(at.0 as usize) {
                 Some(timer) => timer.name.to_string(),
                 None => {
