@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 ColumnType = Literal["bool", "int64", "float64", "point", "string", "bytes", "timestamp", "value"]
-# "bool" "int" "float" "text" "time" {"text_choice": [...]} {"int_choice": [...]}
+# "bool" "int" "float" "text" "time" "value" {"text_choice": [...]} {"int_choice": [...]}
 Kind = str | dict[str, list[Any]]
 # {"literal": "bus"} or {"parameter": "id"}
 Segment = dict[Literal["literal", "parameter"], str]

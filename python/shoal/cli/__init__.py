@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from shoal.cli import run
+from shoal.cli import run, twin
 from shoal.cli.faults import EXIT_USAGE, Fault
 
-COMMANDS = (run,)
+COMMANDS = (run, twin)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="shoal",
         description="Live digital twins: every entity of a stream as an object with state, behaviour and an address.",
-        epilog="example: shoal run transit.py --once",
+        epilog="examples: shoal twin readings.csv, shoal run transit.py --once",
     )
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     commands = parser.add_subparsers(metavar="COMMAND")

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from shoal.run import Run, RunOptions
     from shoal.totals import Totals
 
+EXIT_CODES = f"""\
+exit codes:
+  {EXIT_DONE}  done, or ended by Ctrl-C or SIGTERM
+  {EXIT_STRICT}  stopped by a dead letter (--strict)
+  {EXIT_USAGE}  the app, its config or the command line is wrong; nothing has run
+  {EXIT_FAILED}  a source or the dead-letter file failed
+"""
+
 EPILOG = f"""\
 example:
   shoal run transit.py --set limit=25 --watch /city --watch "/bus/*"
@@ -30,12 +38,7 @@ else from [config] of the TOML file beside the app (transit.toml, or app.toml),
 else from its default. Ctrl-C ends cleanly: what has been read is applied,
 on_stop runs, the closing line is printed.
 
-exit codes:
-  {EXIT_DONE}  done, or ended by Ctrl-C or SIGTERM
-  {EXIT_STRICT}  stopped by a dead letter (--strict)
-  {EXIT_USAGE}  the app, its config or the command line is wrong; nothing has run
-  {EXIT_FAILED}  a source or the dead-letter file failed
-"""
+{EXIT_CODES}"""
 
 
 def add(commands: Any) -> None:
@@ -49,24 +52,35 @@ def add(commands: Any) -> None:
     option = parser.add_argument
     option("app", metavar="APP.PY[:APP]", help="the app's file, and its name where the file makes several")
     option("--set", metavar="FIELD=VALUE", action="append", default=[], dest="sets", help="set a config field")
+    add_options(parser)
+    parser.set_defaults(command=command)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that runs an app."""
+    option = parser.add_argument
     option("--once", action="store_true", help="end when all sources are exhausted")
     option("--strict", action="store_true", help="stop at the first dead letter and show it")
     option("--watch", metavar="URI", action="append", default=[], help='show these twins live: /city, "/bus/*"')
     option("--speed", metavar="FACTOR", type=_speed, help="replay files with a time at 60 times its pace, or max")
     option("--dead-letters", metavar="FILE", type=Path, help="where they go (default: dead-letters/APP.jsonl)")
-    parser.set_defaults(command=command)
+
+
+def options_of(chosen: argparse.Namespace) -> "RunOptions":
+    """What ``add_options`` has been told."""
+    from shoal.run import RunOptions
+
+    return RunOptions(
+        once=chosen.once, strict=chosen.strict, dead_letters=chosen.dead_letters, speed=chosen.speed, signals=True
+    )
 
 
 def command(chosen: argparse.Namespace) -> int:
     """Loads the app's file and runs it; gives the exit code."""
     from shoal.cli.app_file import load_app
-    from shoal.run import RunOptions
 
     app, path = load_app(chosen.app)
-    options = RunOptions(
-        once=chosen.once, strict=chosen.strict, dead_letters=chosen.dead_letters, speed=chosen.speed, signals=True
-    )
-    return run_app(app, path, options, chosen.sets, chosen.watch)
+    return run_app(app, path, options_of(chosen), chosen.sets, chosen.watch)
 
 
 def run_app(

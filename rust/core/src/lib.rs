@@ -1,6 +1,7 @@
 //! The heart of Shoal, without Python. In the order of an event:
 //!
 //! - `source`: reader threads turn files into batches of records (`batch`)
+//! - `preview`: a look at the first of them, by which an app can be inferred
 //! - `inbox`: where they leave them, bounded; wakes the shard's thread once per batch
 //! - `feed`: the shard takes records; `decode` turns their bytes into the slots of a `body`, without a tree
 //! - `envelope`: anything that enters a shard; `clock` gives it its time
@@ -11,7 +12,7 @@
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
-//! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
+//! `declaration` is what an app declares, as data, and `extend` what it declares later; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
 pub mod batch;
@@ -23,6 +24,7 @@ pub mod deliver;
 pub mod dispatch;
 pub mod dump;
 pub mod envelope;
+pub mod extend;
 pub mod feed;
 pub mod fold;
 pub mod group;
@@ -30,6 +32,7 @@ pub mod inbox;
 pub mod maps;
 pub mod members;
 pub mod population;
+pub mod preview;
 pub mod record;
 pub mod route;
 pub mod shard;

@@ -17,7 +17,7 @@ use crate::declaration::{ColumnType, PopulationDecl, Watched};
 use crate::maps::MapTable;
 use crate::undo::{Log, Mark, OldBits, Undo};
 use crate::value::Value;
-use crate::window::Window;
+use crate::window::{Spec, Window};
 
 /// Names a twin within its population: never reused, unlike a row.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -116,6 +116,54 @@ impl Population {
             dirty: vec![Chunked::default(); words],
             dirty_rows: Vec::new(),
         })
+    }
+
+    /// Adds columns, behind the declared and behind the hidden ones; existing twins have them at their defaults. Nothing
+    /// is dirty: a commit has just ended.
+    ///
+    /// Errors: a default that does not fit.
+    pub fn extend(
+        &mut self,
+        decl: &PopulationDecl,
+        hidden: &[ColumnType],
+        windows: &[Spec],
+        zone: &jiff::tz::TimeZone,
+    ) -> Result<(), String> {
+        let grown = Population::new(decl, hidden)?;
+        let declared = self.names.len();
+        let added = decl.columns.len() - declared;
+        let mut old = std::mem::take(&mut self.columns);
+        let old_hidden = old.split_off(declared);
+        let kept = old_hidden.len();
+        let fresh = |at: usize| {
+            let (kind, default) = (grown.columns[at].kind(), &grown.defaults[at]);
+            let mut column = Column::new(kind);
+            for row in 0..self.used {
+                column.reach(row);
+                if !default.is_null() && self.ids.get(row).is_some() {
+                    column.replace(row, default.clone());
+                }
+            }
+            column
+        };
+        let mut columns = old;
+        columns.extend((declared..declared + added).map(fresh));
+        columns.extend(old_hidden);
+        columns.extend((decl.columns.len() + kept..grown.columns.len()).map(fresh));
+        self.columns = columns;
+        (self.names, self.defaults, self.watch) = (grown.names, grown.defaults, grown.watch);
+        while self.dirty.len() < grown.dirty.len() {
+            let mut word = Chunked::default();
+            (0..self.used).for_each(|row| word.reach(row));
+            self.dirty.push(word);
+        }
+        for (window, spec) in self.windows.iter_mut().zip(windows) {
+            window.rename(spec.clone());
+        }
+        for spec in &windows[self.windows.len()..] {
+            self.windows.push(Window::new(spec.clone(), zone.clone()));
+        }
+        Ok(())
     }
 
     pub fn words(&self) -> usize {

@@ -73,6 +73,12 @@ impl Shard {
             self.bury(Cause::Record(id, index), String::new(), Kind::Invalid, &invalid.reason);
             return true;
         }
+        if ahead.record.news {
+            source.put_back();
+            // the batch ends here: the host looks at it between commits
+            self.left = 0;
+            return true;
+        }
         std::mem::swap(&mut self.turn.record, &mut ahead.record);
         if let Some((row, removals)) = ahead.place
             && class.table.removals() == removals

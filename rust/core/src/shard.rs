@@ -164,6 +164,7 @@ impl Shard {
                 body: command.body.clone(),
                 wanted: u64::MAX,
                 extra: Vec::new(),
+                known: None,
                 time_slot: command.time_slot,
                 zone: zone.clone(),
             };

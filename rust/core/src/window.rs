@@ -140,6 +140,11 @@ impl Window {
         }
     }
 
+    /// Its columns have other numbers.
+    pub fn rename(&mut self, spec: Spec) {
+        self.spec = spec;
+    }
+
     pub fn alarm(&self) -> u16 {
         self.spec.alarm
     }

@@ -1,6 +1,7 @@
 //! The module `shoal._core`. It converts and forwards; what to do is decided in `shoal_core` or in Python.
 //!
 //! - `shard`: the loop's side: batches, turns, sources, dead letters, committed state
+//! - `preview`: a look at a source's first records
 //! - `handle`: a twin in a handler's hands; `cell` and `table` are its lanes' descriptors
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `deadline`: interrupts handlers that never return
@@ -12,6 +13,7 @@ mod convert;
 mod deadline;
 mod errors;
 mod handle;
+mod preview;
 mod shard;
 mod table;
 mod turns;
@@ -22,6 +24,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::handle::Handle;
+    #[pymodule_export]
+    use crate::preview::Preview;
     #[pymodule_export]
     use crate::shard::{Counts, DeadLetter, Shard};
     #[pymodule_export]
