@@ -7,9 +7,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from inferring import readings, said, write
 
 from shoal import dead_letters, run
+from shoal.cli import main
 from shoal.declaration import Settings
+from shoal.infer import kinds, late, look
 from shoal.sources import opening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +54,16 @@ def test_the_code_of_the_pages_runs(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), page.name
 
 
+def test_the_session_of_the_page_is_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/twin.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    write(Path("readings.csv"), readings())
+    shown = re.findall(r"^```console\n\$ shoal twin readings.csv\n(.*?)^running", text, re.DOTALL | re.MULTILINE)
+    assert shown == ["".join(f"{line}\n" for line in said(Path("readings.csv")))]
+    assert main(["twin", "readings.csv", "--eject", "grid.py"]) == 0
+    assert code_of(ROOT / "docs/twin.md") == [Path("grid.py").read_text("utf-8")]
+
+
 def test_the_pages_settings_are_those_of_the_code() -> None:
     text = (ROOT / "docs/settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+) \|", text, re.MULTILINE))
@@ -62,6 +75,9 @@ def test_the_pages_settings_are_those_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("figure", "value"),
     [
+        ("12 values", kinds.MOST_CHOICES),
+        ("64 fields", late.MOST_FIELDS),
+        ("3 s", look.PATIENCE),
         ("2 ms", run.BATCH_MICROSECONDS / 1_000),
         ("5 s", run.DRAIN_SECONDS),
         ("1,000,000 bytes", dead_letters.LONGEST_RECORD),

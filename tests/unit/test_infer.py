@@ -25,7 +25,7 @@ def test_meters_read_as_in_the_session(tmp_path: Path) -> None:
         "time t ISO 8601, rising, with zone",
         "group feeder 12 values, constant for each meter -> /feeder/{feeder}, with the sum and mean of every number",
         f"number kw unit kW (from the name) -> {lanes}",
-        f"number volt unit V (from the name), empty in 3.0 %: an empty field changes nothing -> {lanes}",
+        "number volt unit V (from the name), empty in 3.0 %: an empty field changes nothing",
         'text phase 3 values -> Literal["L1", "L2", "L3"]',
         "the group could also be phase (3 values): --group phase, or several",
     ]

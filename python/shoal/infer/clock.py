@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -88,6 +89,7 @@ def _number(value: Any) -> Any:
         return None
 
 
+@lru_cache(maxsize=10_000)
 def _moment(text: str) -> Any:
     try:
         moment = datetime.fromisoformat(text.upper())

@@ -56,15 +56,12 @@ def describe(look: Look, name: str, key: str, further: dict[str, list[Any]]) -> 
         pairs = list(zip(further[key], further[name], strict=True))
     else:
         pairs = _pairs(look, key, name)
-    of: dict[Any, Any] = {}
-    count = 0
-    for twin, value in pairs:
-        if value is None or twin is None:
-            continue
-        if of.setdefault(twin, value) != value:
-            return None
-        count += 1
-    return Grouping(name, len(set(of.values())), count >= 1.5 * len(of))
+    known = [pair for pair in pairs if pair[0] is not None and pair[1] is not None]
+    different = set(known)
+    twins = {twin for twin, _ in different}
+    if len(different) > len(twins):
+        return None
+    return Grouping(name, len({value for _, value in different}), len(known) >= 1.5 * len(twins))
 
 
 def _pairs(look: Look, key: str, name: str) -> list[tuple[Any, Any]]:

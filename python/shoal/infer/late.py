@@ -22,7 +22,7 @@ from shoal.run import Run
 
 _PYTHON: dict[str, Any] = {"number": float, "whole": int, "text": str, "choice": str, "bool": bool, "value": Any}
 # Of a body; later fields are passed over.
-_MOST_FIELDS = 64
+MOST_FIELDS = 64
 _FIELD = re.compile(r"- at `\$\.([^`]+)`|required field `([^`]+)`")
 
 
@@ -52,7 +52,7 @@ class Late:
             if value is None or name in declared or name in self._passed:
                 continue
             field = self._field(name, value)
-            if field.kind == "ignored" or len(declared) + len(added) >= _MOST_FIELDS:
+            if field.kind == "ignored" or len(declared) + len(added) >= MOST_FIELDS:
                 passed.append(name)
                 self._passed.add(name)
                 self._log.info("%s:%d: new field %s: passed over", self.model.path, position, name)

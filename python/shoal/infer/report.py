@@ -20,7 +20,12 @@ def lines(look: Look, model: Model) -> Iterator[str]:
     short = [len(row[2]) for row in rows if row[3] and len(row[2]) <= _WIDEST_WHY]
     why = max(short, default=0)
     for kind, field, reason, result in rows:
-        arrow = f"{reason:<{why}}  -> {result}" if result else reason
+        # a long reason has no room for what goes without saying
+        arrow = (
+            f"{reason:<{why}}  -> {result}"
+            if result and not (len(reason) > _WIDEST_WHY and "Latest" in result)
+            else reason
+        )
         yield f"  {kind:<7}  {field:<{name}}  {arrow}".rstrip()
     yield from _also(look, model)
 
