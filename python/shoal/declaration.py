@@ -68,17 +68,21 @@ class Fold(msgspec.Struct, omit_defaults=True):
 
     ``alpha`` and ``half_life`` (µs) belong to ``ewma``; ``limit`` (``{"constant": x}`` or ``{"column": i}``), ``clear``
     and ``hold`` (µs) to ``above`` and ``below``. ``window`` is ``{"last": µs}`` or ``{"every": µs}``.
+    ``last`` (µs) and ``count`` belong to ``history``, ``text`` to ``alarm``.
     """
 
     out: int
     input: str | dict[str, Any]
-    fold: Literal["latest", "count", "sum", "mean", "min", "max", "ewma", "above", "below"]
+    fold: Literal["latest", "count", "sum", "mean", "min", "max", "ewma", "above", "below", "history", "alarm"]
     alpha: float | None = None
     half_life: int | None = None
     limit: dict[str, Any] | None = None
     clear: float | None = None
     hold: int = 0
     window: dict[str, int] | None = None
+    last: int | None = None
+    count: int | None = None
+    text: str = ""
 
 
 class Hooks(msgspec.Struct):

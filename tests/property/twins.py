@@ -11,7 +11,26 @@ import msgspec
 from hypothesis import strategies as st
 from property.stage import Stage
 
-from shoal import Above, App, Below, Command, Count, Ewma, Latest, Map, Max, Mean, Members, Min, Point, Sum, Twin, Value
+from shoal import (
+    Above,
+    Alarm,
+    App,
+    Below,
+    Command,
+    Count,
+    Ewma,
+    History,
+    Latest,
+    Map,
+    Max,
+    Mean,
+    Members,
+    Min,
+    Point,
+    Sum,
+    Twin,
+    Value,
+)
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -95,6 +114,8 @@ FOLDS = [
     "entries",
     "recent",
     "lately",
+    "past",
+    "alarm",
 ]
 MAPS = ["little", "large"]
 LIMIT = 3
@@ -192,6 +213,8 @@ def build(design: Design) -> Made:
         names["entries"] = Count(names["little"])
         names["recent"] = Sum(names["number"], last="40 s")
         names["lately"] = Count(names["do"], every="15 s")
+        names["past"] = History(names["name"], last="25 s", count=3)
+        names["alarm"] = Alarm(names["flag"], text="raised")
         for name in sorted(design.watched):
             names[f"on_{name}_changed"] = names[name].changed(_reaction(stage, name, entry=name in MAPS))
         if design.hooks:

@@ -1007,8 +1007,6 @@ def test_names_of_later_versions_say_so() -> None:
         lambda: shoal.Supply(int),
         lambda: shoal.Request(int, int),
         lambda: shoal.Idle(Bus.speed, "1 s"),
-        lambda: shoal.History(Bus.speed),
-        lambda: shoal.Alarm(Bus.fast),
         lambda: shoal.Client("warp://localhost"),
         lambda: App("x").emit(Bus.speed, "file.jsonl"),
     ]

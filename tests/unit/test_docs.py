@@ -13,6 +13,7 @@ from shoal import dead_letters, run
 from shoal.cli import main
 from shoal.declaration import Settings
 from shoal.infer import kinds, late, look
+from shoal.lanes import history
 from shoal.sources import opening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +77,7 @@ def test_the_pages_settings_are_those_of_the_code() -> None:
     ("figure", "value"),
     [
         ("12 values", kinds.MOST_CHOICES),
+        ("10,000 entries a twin | the oldest", history.MOST_ENTRIES),
         ("64 fields", late.MOST_FIELDS),
         ("3 s", look.PATIENCE),
         ("2 ms", run.BATCH_MICROSECONDS / 1_000),

@@ -166,6 +166,17 @@ pub enum FoldKind {
     },
     Above(Threshold),
     Below(Threshold),
+    /// The values with their times: at most `count` of them, and none older than `last` (µs).
+    History {
+        #[serde(default)]
+        last: Option<i64>,
+        count: usize,
+    },
+    /// An alarm's state, active while a bool lane is true.
+    Alarm {
+        #[serde(default)]
+        text: EcoString,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize)]

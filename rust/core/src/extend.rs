@@ -27,7 +27,7 @@ impl Shard {
         }
         self.commit();
         for ((class, new), programs) in self.populations.iter_mut().zip(declaration.populations).zip(programs) {
-            class.table.extend(&new, &programs.hidden, &programs.windows, &self.zone)?;
+            class.table.extend(&new, &programs, &self.zone)?;
             let plan = |command: &crate::declaration::CommandDecl| Plan {
                 body: command.body.clone(),
                 wanted: u64::MAX,

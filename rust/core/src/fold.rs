@@ -5,6 +5,7 @@
 use ecow::EcoString;
 
 use crate::declaration::{ColumnType, FoldDecl, FoldKind, Input, Limit, PopulationDecl, WindowDecl};
+use crate::history;
 use crate::population::Population;
 use crate::population::column::{Column, Misfit, fit, point};
 use crate::timers::{TimerNumber, TimerOp};
@@ -54,6 +55,10 @@ enum Step {
     },
     /// Over a part of the events: `Programs::windows`.
     Window(u16),
+    /// `Programs::histories`.
+    History(u16),
+    /// What the alarm says while it is active.
+    Alarm(EcoString),
 }
 
 /// A condition must last: `pending` is true while its timer runs.
@@ -126,6 +131,9 @@ pub struct Programs {
     /// What the timers of holds do: (timer, its lane, its `pending` column).
     pub holds: Vec<(TimerNumber, u16, u16)>,
     pub windows: Vec<window::Spec>,
+    pub histories: Vec<history::Spec>,
+    /// The hidden column with the time for which the twin's timer of windows and histories is set; null: it is not armed.
+    pub alarm: Option<u16>,
 }
 
 /// A fold that cannot step: the turn fails.
@@ -146,12 +154,21 @@ impl Programs {
     pub fn compile(decl: &PopulationDecl) -> Result<Self, String> {
         let mut hidden = Vec::new();
         let mut holds = Vec::new();
-        let mut windows = Vec::new();
+        let (mut windows, mut histories, mut alarm) = (Vec::new(), Vec::new(), None);
         let mut steps = Vec::with_capacity(decl.folds.len());
         for fold in &decl.folds {
-            steps.push(match fold.window {
-                Some(span) => windowed(decl, fold, span, &mut hidden, &mut windows)?,
-                None => step(decl, fold.out, &fold.kind, &mut hidden, &mut holds),
+            let elapses = fold.window.is_some() || matches!(fold.kind, FoldKind::History { last: Some(_), .. });
+            if elapses && alarm.is_none() {
+                alarm = Some((decl.columns.len() + hidden.len()) as u16);
+                hidden.push(ColumnType::Int64);
+            }
+            steps.push(match (fold.window, &fold.kind) {
+                (Some(span), _) => windowed(decl, fold, span, &mut windows)?,
+                (None, FoldKind::History { last, count }) => {
+                    histories.push(history::Spec { out: fold.out as u16, last: *last, count: (*count).max(1) });
+                    Step::History(histories.len() as u16 - 1)
+                }
+                (None, _) => step(decl, fold.out, &fold.kind, &mut hidden, &mut holds),
             });
         }
         let program = |starts: &dyn Fn(&Input, &FoldKind) -> bool| -> Result<Box<[Op]>, String> {
@@ -171,7 +188,7 @@ impl Programs {
         let maps = (0..decl.maps.len())
             .map(|i| program(&|input, _| matches!(input, Input::Map(map) if *map == i)))
             .collect::<Result<_, _>>()?;
-        Ok(Programs { commands, columns, maps, hidden, holds, windows })
+        Ok(Programs { commands, columns, maps, hidden, holds, windows, histories, alarm })
     }
 }
 
@@ -190,18 +207,13 @@ fn windowed(
     decl: &PopulationDecl,
     fold: &FoldDecl,
     span: WindowDecl,
-    hidden: &mut Vec<ColumnType>,
     windows: &mut Vec<window::Spec>,
 ) -> Result<Step, String> {
     let (WindowDecl::Last(length) | WindowDecl::Every(length)) = span;
-    let alarm = windows.first().map_or(decl.columns.len() + hidden.len(), |first: &window::Spec| first.alarm as usize);
-    let spec = window::Spec::new(decl, fold.out, &fold.kind, span, alarm as u16).filter(|_| length > 0);
+    let spec = window::Spec::new(decl, fold.out, &fold.kind, span).filter(|_| length > 0);
     let Some(spec) = spec else {
         return Err(format!("{}.{} cannot be over a window", decl.name, decl.columns[fold.out].name));
     };
-    if windows.is_empty() {
-        hidden.push(ColumnType::Int64);
-    }
     windows.push(spec);
     Ok(Step::Window(windows.len() as u16 - 1))
 }
@@ -244,6 +256,9 @@ fn step(
             let below = matches!(kind, FoldKind::Below(_));
             Step::Threshold { limit: threshold.limit.clone(), clear: threshold.clear, below, hold }
         }
+        FoldKind::Alarm { text } => Step::Alarm(text.clone()),
+        // it has its number from `compile`
+        FoldKind::History { .. } => Step::History(0),
     }
 }
 
@@ -407,6 +422,17 @@ fn one(
         };
         return window::step(population, row, number, &x, now, log);
     }
+    if let (Step::History(number), From::Column(column)) = (&op.step, op.from) {
+        let x = population.columns[column as usize].get(row);
+        let spec = population.histories[*number as usize].clone();
+        return Ok(spec.step(population, row, x, now, log));
+    }
+    if let (Step::Alarm(text), From::Column(column)) = (&op.step, op.from) {
+        if population.columns[column as usize].get(row).is_null() {
+            return Ok(false);
+        }
+        return Ok(alarm(population, row, out, flag(population, column, row), text, now, log));
+    }
     if let Step::Count = op.step {
         let given = match op.from {
             From::Slot(slot) => !slots[slot as usize].is_null(),
@@ -494,7 +520,9 @@ fn one(
                 _ => population.put_bool(row, out, next, log),
             }
         }
-        Step::Latest | Step::Count | Step::SumInt | Step::Window(_) => unreachable!("handled above"),
+        Step::Latest | Step::Count | Step::SumInt | Step::Window(_) | Step::History(_) | Step::Alarm(_) => {
+            unreachable!("handled above")
+        }
     }
     Ok(true)
 }
@@ -526,6 +554,32 @@ fn latest(op: &Op, population: &mut Population, row: u32, slots: &[Value], log: 
     let value = fit(population.columns[op.out as usize].kind(), value)?;
     population.put(row, op.out, value, log);
     Ok(true)
+}
+
+/// An alarm follows a bool lane: `since` when it is active, with what a person reads; it keeps its acknowledgement and its
+/// text when it is over. False: it is as it was.
+fn alarm(population: &mut Population, row: u32, out: u16, on: bool, text: &EcoString, now: i64, log: &mut Log) -> bool {
+    let state = population.columns[out as usize].get(row);
+    let Value::Map(members) = &state else { return false };
+    let active = members.iter().any(|(name, value)| name == "active" && *value == Value::Bool(true));
+    if active == on {
+        return false;
+    }
+    let next = members.iter().map(|(name, value)| {
+        let value = match (name.as_str(), on) {
+            ("active", _) => Value::Bool(on),
+            ("since", true) => Value::Time(now),
+            ("since", false) => Value::Null,
+            ("acked", true) => Value::Bool(false),
+            ("text", true) => Value::Text(text.clone()),
+            ("by", true) => Value::Text(EcoString::new()),
+            _ => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    let next = Value::Map(next.collect());
+    population.put(row, out, next, log);
+    true
 }
 
 /// A step of whole numbers, which stay whole.

@@ -8,7 +8,7 @@
 //! - `dispatch`: what is next; `record` and `deliver` bring it to its twin, which `route` finds and `population` holds as a
 //!   row of columns
 //! - `turn`: one envelope handled by one twin; `fold` steps the lanes that the core writes, `acts` is what handlers do,
-//!   `window`s are folds over a part of the events, `maps` are child tables, `undo` takes everything back
+//!   `window`s are folds over a part of the events, `history` keeps them, `maps` are child tables, `undo` takes everything back
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
@@ -28,6 +28,7 @@ pub mod extend;
 pub mod feed;
 pub mod fold;
 pub mod group;
+pub mod history;
 pub mod inbox;
 pub mod maps;
 pub mod members;

@@ -14,10 +14,12 @@ use rustc_hash::FxBuildHasher;
 use self::chunk::{Chunked, ChunkedViews, inline_view};
 use self::column::{Column, Misfit, fit};
 use crate::declaration::{ColumnType, PopulationDecl, Watched};
+use crate::fold::Programs;
+use crate::history;
 use crate::maps::MapTable;
 use crate::undo::{Log, Mark, OldBits, Undo};
 use crate::value::Value;
-use crate::window::{Spec, Window};
+use crate::window::Window;
 
 /// Names a twin within its population: never reused, unlike a row.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -46,6 +48,9 @@ pub struct Population {
     pub maps: Vec<MapTable>,
     /// Hidden state of windowed folds.
     pub windows: Vec<Window>,
+    pub histories: Vec<history::Spec>,
+    /// `Programs::alarm`.
+    pub alarm: Option<u16>,
     names: Vec<EcoString>,
     defaults: Vec<Value>,
     /// By column, then by map: the number of the `changed` handler, or UNWATCHED.
@@ -101,6 +106,8 @@ impl Population {
             names: decl.columns.iter().map(|column| column.name.clone()).collect(),
             maps: decl.maps.iter().map(MapTable::new).collect(),
             windows: Vec::new(),
+            histories: Vec::new(),
+            alarm: None,
             columns,
             defaults,
             watch,
@@ -125,11 +132,10 @@ impl Population {
     pub fn extend(
         &mut self,
         decl: &PopulationDecl,
-        hidden: &[ColumnType],
-        windows: &[Spec],
+        programs: &Programs,
         zone: &jiff::tz::TimeZone,
     ) -> Result<(), String> {
-        let grown = Population::new(decl, hidden)?;
+        let grown = Population::new(decl, &programs.hidden)?;
         let declared = self.names.len();
         let added = decl.columns.len() - declared;
         let mut old = std::mem::take(&mut self.columns);
@@ -157,13 +163,20 @@ impl Population {
             (0..self.used).for_each(|row| word.reach(row));
             self.dirty.push(word);
         }
-        for (window, spec) in self.windows.iter_mut().zip(windows) {
+        self.elapsing(programs, zone);
+        Ok(())
+    }
+
+    /// Takes up what changes by time alone; windows that it has keep what they hold.
+    pub fn elapsing(&mut self, programs: &Programs, zone: &jiff::tz::TimeZone) {
+        for (window, spec) in self.windows.iter_mut().zip(&programs.windows) {
             window.rename(spec.clone());
         }
-        for spec in &windows[self.windows.len()..] {
+        for spec in &programs.windows[self.windows.len()..] {
             self.windows.push(Window::new(spec.clone(), zone.clone()));
         }
-        Ok(())
+        self.histories = programs.histories.clone();
+        self.alarm = programs.alarm;
     }
 
     pub fn words(&self) -> usize {
@@ -423,7 +436,7 @@ impl Population {
 
     /// The clock has found out what time it is: what windows hold moves with it.
     pub fn shift_windows(&mut self, by: i64) {
-        let Some(alarm) = self.windows.first().map(Window::alarm) else { return };
+        let Some(alarm) = self.alarm else { return };
         for window in &mut self.windows {
             window.shift(by);
         }

@@ -21,7 +21,7 @@ use crate::route::Router;
 use crate::timers::{TimerKey, TimerNumber, Timers};
 use crate::turn::{Cause, Turn, What};
 use crate::value::Value;
-use crate::window::{self, Window};
+use crate::window;
 
 /// A population with what belongs to it.
 pub struct Class {
@@ -159,7 +159,7 @@ impl Shard {
         for decl in declaration.populations {
             let programs = Programs::compile(&decl)?;
             let mut table = Population::new(&decl, &programs.hidden)?;
-            table.windows = programs.windows.iter().map(|spec| Window::new(spec.clone(), zone.clone())).collect();
+            table.elapsing(&programs, &zone);
             let plan = |command: &crate::declaration::CommandDecl| Plan {
                 body: command.body.clone(),
                 wanted: u64::MAX,
@@ -297,7 +297,7 @@ impl Shard {
         for timer in 0..class.decl.timers.len() + class.programs.holds.len() {
             self.timers.cancel(TimerKey { population, twin, timer: TimerNumber(timer as u16) });
         }
-        if !class.table.windows.is_empty() {
+        if class.table.alarm.is_some() {
             self.timers.cancel(TimerKey { population, twin, timer: window::TIMER });
         }
         for at in &class.member_of {

@@ -38,8 +38,6 @@ pub struct Spec {
     pub out: u16,
     pub kind: Aggregate,
     pub span: WindowDecl,
-    /// The hidden column with the time that the twin's timer is set for; null: it is not armed.
-    pub alarm: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +54,7 @@ pub enum Aggregate {
 
 impl Spec {
     /// None: this kind of fold has no windows.
-    pub fn new(decl: &PopulationDecl, out: usize, kind: &FoldKind, span: WindowDecl, alarm: u16) -> Option<Self> {
+    pub fn new(decl: &PopulationDecl, out: usize, kind: &FoldKind, span: WindowDecl) -> Option<Self> {
         let whole = decl.columns[out].kind == ColumnType::Int64;
         let kind = match kind {
             FoldKind::Count => Aggregate::Count,
@@ -69,7 +67,7 @@ impl Spec {
             FoldKind::Max => Aggregate::Max,
             _ => return None,
         };
-        Some(Spec { out: out as u16, kind, span, alarm })
+        Some(Spec { out: out as u16, kind, span })
     }
 }
 
@@ -143,10 +141,6 @@ impl Window {
     /// Its columns have other numbers.
     pub fn rename(&mut self, spec: Spec) {
         self.spec = spec;
-    }
-
-    pub fn alarm(&self) -> u16 {
-        self.spec.alarm
     }
 
     /// The clock has found out what time it is.
@@ -308,8 +302,7 @@ pub fn step(
         return Ok(false);
     }
     let window = &mut population.windows[number as usize];
-    let (alarm, span) = (window.spec.alarm, window.spec.span);
-    let (stepped, due) = match span {
+    let (stepped, due) = match window.spec.span {
         WindowDecl::Last(length) => {
             window.leave(number, row, now, length, log);
             window.add(number, row, x, now, length, log)?;
@@ -330,6 +323,13 @@ pub fn step(
             (stepped, new.newest)
         }
     };
+    arm_by(population, row, due, now, log);
+    Ok(stepped == Stepped::Yes)
+}
+
+/// Has the twin's timer fire by then.
+pub fn arm_by(population: &mut Population, row: u32, due: i64, now: i64, log: &mut Log) {
+    let Some(alarm) = population.alarm else { return };
     let armed = match &population.columns[alarm as usize] {
         Column::Int(cells) => cells.get(row),
         _ => None,
@@ -339,14 +339,12 @@ pub fn step(
         let due = if armed.is_some_and(|armed| armed <= now) { now } else { due };
         arm(population, row, alarm, Some(due), log);
     }
-    Ok(stepped == Stepped::Yes)
 }
 
 /// The twin's timer: what has left its windows leaves them, and the timer is set for what leaves next.
 ///
 /// Errors: as `fold::run`.
 pub fn elapse(class: &mut Class, row: u32, now: i64, log: &mut Log) -> Result<(), FoldError> {
-    let mut next: Option<i64> = None;
     for number in 0..class.table.windows.len() as u16 {
         let window = &mut class.table.windows[number as usize];
         let out = window.spec.out;
@@ -362,10 +360,17 @@ pub fn elapse(class: &mut Class, row: u32, now: i64, log: &mut Log) -> Result<()
             fold::run(&class.programs.columns[out as usize], &mut class.table, row, &[], now, log)?;
         }
     }
-    for window in &class.table.windows {
-        next = [next, window.due(row)].into_iter().flatten().min();
+    for number in 0..class.table.histories.len() {
+        let spec = class.table.histories[number].clone();
+        if spec.elapse(&mut class.table, row, now, log) == Stepped::Yes {
+            fold::run(&class.programs.columns[spec.out as usize], &mut class.table, row, &[], now, log)?;
+        }
     }
-    if let Some(alarm) = class.table.windows.first().map(Window::alarm) {
+    let table = &class.table;
+    let windows = table.windows.iter().map(|window| window.due(row));
+    let histories = table.histories.iter().map(|history| history.due(table, row));
+    let next = windows.chain(histories).flatten().min();
+    if let Some(alarm) = table.alarm {
         arm(&mut class.table, row, alarm, next, log);
     }
     Ok(())
