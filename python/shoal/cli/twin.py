@@ -2,7 +2,9 @@
 
 import argparse
 import dataclasses
+import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +64,13 @@ def command(chosen: argparse.Namespace) -> int:
         model = infer(look, choices)
     except (RunFailed, Unclear) as error:
         raise Fault(str(error)) from None
-    # a broken pipe of `shoal twin FILE | head` must not be the program's trouble
-    for line in lines(look, model):
-        print(line, flush=True)
+    try:
+        for line in lines(look, model):
+            print(line, flush=True)
+    except BrokenPipeError:
+        # `shoal twin FILE | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
     if chosen.eject is not None:
         look.close()
         return _eject(model, chosen)

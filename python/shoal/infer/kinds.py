@@ -36,7 +36,7 @@ class Guess(NamedTuple):
 
 def guess(name: str, values: list[Any], rows: bool) -> Guess:
     """``values`` are those that are not empty; ``rows``: all of them are texts of a delimited file."""
-    if re.search(r'["\\\x00-\x1f]', name):
+    if not name or re.search(r'["\\\x00-\x1f]', name):
         return Guess("ignored", "no lane can have this name")
     if not values:
         return Guess("empty", "empty in every record: a lane when its first value comes")
