@@ -64,6 +64,8 @@ def command(chosen: argparse.Namespace) -> int:
         model = infer(look, choices)
     except (RunFailed, Unclear) as error:
         raise Fault(str(error)) from None
+    except KeyboardInterrupt:
+        return EXIT_DONE
     try:
         for line in lines(look, model):
             print(line, flush=True)

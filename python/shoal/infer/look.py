@@ -32,6 +32,8 @@ class Look:
         self.path = path
         self.wanted = count
         self.preview = Preview(msgspec.json.encode(FileDecl(path)))
+        if path == "-":
+            self._await_first()
         texts = self.preview.look(0, count, PATIENCE)
         header = self.preview.header()
         self.rows = header is not None
@@ -51,6 +53,12 @@ class Look:
                 self._add(record)
             else:
                 self.others += 1
+
+    def _await_first(self) -> None:
+        """A pipe's first record may take as long as it likes; Ctrl-C is heard meanwhile."""
+        wanted = 1
+        while not self.preview.look(0, wanted, 0.2) and self.preview.total() is None:
+            wanted += 1
 
     def _add(self, record: dict[str, Any]) -> None:
         columns, at = self.columns, self.count
