@@ -14,6 +14,7 @@
 //! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
+pub mod ask;
 pub mod batch;
 pub mod body;
 pub mod clock;
@@ -29,6 +30,8 @@ pub mod group;
 pub mod inbox;
 pub mod maps;
 pub mod members;
+pub mod outbox;
+pub mod peer;
 pub mod population;
 pub mod record;
 pub mod route;
@@ -39,3 +42,4 @@ pub mod timers;
 pub mod turn;
 pub mod undo;
 pub mod value;
+pub mod warp;
