@@ -14,6 +14,8 @@
 //! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
+pub mod allow;
+pub mod answer;
 pub mod ask;
 pub mod batch;
 pub mod body;
@@ -28,13 +30,16 @@ pub mod feed;
 pub mod fold;
 pub mod group;
 pub mod inbox;
+pub mod links;
 pub mod maps;
 pub mod members;
 pub mod outbox;
 pub mod peer;
 pub mod population;
 pub mod record;
+pub mod recon;
 pub mod route;
+pub mod serve;
 pub mod shard;
 pub mod source;
 pub mod time;
