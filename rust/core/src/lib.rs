@@ -11,6 +11,8 @@
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
+//! `recon` is Swim's data language, `warp` its envelopes.
+//!
 //! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
@@ -30,6 +32,7 @@ pub mod inbox;
 pub mod maps;
 pub mod members;
 pub mod population;
+pub mod recon;
 pub mod record;
 pub mod route;
 pub mod shard;
@@ -39,3 +42,4 @@ pub mod timers;
 pub mod turn;
 pub mod undo;
 pub mod value;
+pub mod warp;
