@@ -11,6 +11,8 @@
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
+//! `recon` is Swim's data language, `warp` its envelopes.
+//!
 //! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
@@ -36,8 +38,8 @@ pub mod members;
 pub mod outbox;
 pub mod peer;
 pub mod population;
-pub mod record;
 pub mod recon;
+pub mod record;
 pub mod route;
 pub mod serve;
 pub mod shard;
