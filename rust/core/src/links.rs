@@ -69,7 +69,10 @@ enum News {
     Cleared,
     /// A command's body, in both forms where they are wanted.
     Body(Value),
-    Member { uri: EcoString, joined: bool },
+    Member {
+        uri: EcoString,
+        joined: bool,
+    },
 }
 
 /// A twin that somebody has linked.
@@ -211,20 +214,14 @@ impl Links {
         links.bits[word] |= 1 << (row % 64);
         let watched = links.rows.entry(row).or_default();
         let at = watched.audiences.iter().position(|audience| audience.place == place).unwrap_or_else(|| {
-            watched.audiences.push(Audience {
-                place,
-                spellings: Vec::new(),
-                listeners: Vec::new(),
-                news: Vec::new(),
-            });
+            watched.audiences.push(Audience { place, spellings: Vec::new(), listeners: Vec::new(), news: Vec::new() });
             watched.audiences.len() - 1
         });
         let audience = &mut watched.audiences[at];
         let same = |known: &Spelling| known.form == peer.form && known.node == asked.node && known.lane == asked.lane;
         let known = audience.spellings.iter().position(|known| known.users > 0 && same(known));
         let spelling = known.unwrap_or_else(|| {
-            let spelling =
-                Spelling { form: peer.form, node: asked.node.into(), lane: asked.lane.into(), users: 0 };
+            let spelling = Spelling { form: peer.form, node: asked.node.into(), lane: asked.lane.into(), users: 0 };
             match audience.spellings.iter().position(|known| known.users == 0) {
                 Some(free) => {
                     audience.spellings[free] = spelling;
@@ -279,13 +276,7 @@ impl Links {
         }
     }
 
-    fn drop_listener(
-        &mut self,
-        population: PopulationId,
-        row: u32,
-        place: Place,
-        link: LinkId,
-    ) -> Option<Spelling> {
+    fn drop_listener(&mut self, population: PopulationId, row: u32, place: Place, link: LinkId) -> Option<Spelling> {
         let links = &mut self.populations[population.0 as usize];
         let watched = links.rows.get_mut(&row)?;
         let at = watched.audiences.iter().position(|audience| audience.place == place)?;

@@ -210,7 +210,10 @@ impl Membership {
     /// Who has joined and left since the last call: the group's parameters, the member's, whether it has joined.
     pub fn take_notes(&mut self) -> Vec<(EcoString, EcoString, bool)> {
         let notes = std::mem::take(&mut self.notes);
-        notes.into_iter().map(|(group, member, joined)| (self.groups[group as usize - 1].key.clone(), member, joined)).collect()
+        notes
+            .into_iter()
+            .map(|(group, member, joined)| (self.groups[group as usize - 1].key.clone(), member, joined))
+            .collect()
     }
 
     fn note(&mut self, group: u32, key: &str, joined: bool) {

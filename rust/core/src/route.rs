@@ -328,7 +328,9 @@ mod tests {
         assert_eq!(locate("/", "/unit/a.b"), Some((0, "a.b".to_owned())));
         // a literal goes before a parameter on the short way too
         assert_eq!(locate("/", "/a/special"), Some((2, "special".to_owned())));
-        for address in ["/unit/7/", "/unit/", "/unit", "swim:meta:host", "", "/unit/%", "/unit/..", "/../..", "%", "/unit/%00"] {
+        for address in
+            ["/unit/7/", "/unit/", "/unit", "swim:meta:host", "", "/unit/%", "/unit/..", "/../..", "%", "/unit/%00"]
+        {
             assert_eq!(locate("/", address), None, "{address}");
         }
     }

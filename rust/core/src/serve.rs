@@ -416,7 +416,8 @@ impl Shard {
     }
 
     pub(crate) fn frame_envelope(&self, node: Node, lane: Lane, body: Body) -> Envelope {
-        let origin = Origin::Outside(self.desk.peer.as_ref().map_or_else(EcoString::new, |peer| peer.remote.as_str().into()));
+        let origin =
+            Origin::Outside(self.desk.peer.as_ref().map_or_else(EcoString::new, |peer| peer.remote.as_str().into()));
         Envelope { origin, sequence: self.next_sequence, hops: 0, node, lane, body, raw: Vec::new(), passed: false }
     }
 
@@ -548,5 +549,7 @@ fn tag_text(tag: Tag) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod convergence;
 #[cfg(test)]
 mod tests;

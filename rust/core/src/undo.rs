@@ -72,7 +72,11 @@ pub struct Mark {
 
 impl Log {
     pub fn mark(&self) -> Mark {
-        Mark { bits: self.bits.len(), entries: self.entries.len(), freed: self.freed.len(), timers: self.timers.len(),
+        Mark {
+            bits: self.bits.len(),
+            entries: self.entries.len(),
+            freed: self.freed.len(),
+            timers: self.timers.len(),
             cleared: self.cleared.len(),
         }
     }

@@ -4,14 +4,13 @@ use super::*;
 use crate::declaration::Declaration;
 use crate::peer::{Bounds, Form};
 
-const BOUNDS: Bounds = Bounds { intake_bytes: 1 << 16, queue_bytes: 1 << 16, queue_events: 100, links: 5, twins: 50 };
+pub(super) const BOUNDS: Bounds =
+    Bounds { intake_bytes: 1 << 16, queue_bytes: 1 << 16, queue_events: 100, links: 5, twins: 50 };
 
 /// Units with a command, folds, a value lane, a map, a read-only lane; and one twin with all units as its members.
-fn shard() -> Shard {
+pub(super) fn shard() -> Shard {
     let null = serde_json::Value::Null;
-    let column = |name: &str, kind: &str, default: &serde_json::Value, settable: bool| {
-        serde_json::json!({"name": name, "type": kind, "default": default, "nullable": true, "settable": settable})
-    };
+    let column = |name: &str, kind: &str, default: &serde_json::Value, settable: bool| serde_json::json!({"name": name, "type": kind, "default": default, "nullable": true, "settable": settable});
     let from = |slots: &[usize]| serde_json::json!({"command": {"command": 0, "slots": slots}});
     let hooks = serde_json::json!({"create": false, "start": false, "stop": false});
     let declaration: Declaration = serde_json::from_value(serde_json::json!({
@@ -69,7 +68,7 @@ impl Client {
 }
 
 /// Runs until nothing waits; lanes take what Python would let pass.
-fn run(shard: &mut Shard) {
+pub(super) fn run(shard: &mut Shard) {
     loop {
         shard.batch(Duration::from_secs(1));
         let mut step = shard.advance();
@@ -111,7 +110,8 @@ fn a_value_lane_tells_its_state_then_every_change() {
     assert_eq!(got, ["@event(node:\"/unit/1\",lane:info) 5"]);
     let got = exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:publish) 5"]);
     assert_eq!(got, ["@event(node:\"/unit/1\",lane:info) 5"], "an equal write is an event, too");
-    let got = exchange(&mut shard, &client, &["@unlink(node:\"/unit/1\",lane:info)", "@unlink(node:\"/unit/1\",lane:info)"]);
+    let got =
+        exchange(&mut shard, &client, &["@unlink(node:\"/unit/1\",lane:info)", "@unlink(node:\"/unit/1\",lane:info)"]);
     assert_eq!(got, ["@unlinked(node:\"/unit/1\",lane:info)"]);
     let got = exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:publish) 6"]);
     assert_eq!(got, Vec::<String>::new());
@@ -190,7 +190,8 @@ fn a_map_lane_tells_its_entries_and_operations() {
     let got = exchange(&mut shard, &client, &[&format!("@command({at})@clear")]);
     assert_eq!(got, [format!("@event({at})@clear")]);
     assert_eq!(other.got(), got, "a clear makes void what waited before it");
-    let got = exchange(&mut shard, &client, &[&format!("@command({at})@upsert(key:a) 1"), &format!("@command({at}) 5")]);
+    let got =
+        exchange(&mut shard, &client, &[&format!("@command({at})@upsert(key:a) 1"), &format!("@command({at}) 5")]);
     assert_eq!(got, Vec::<String>::new());
     assert_eq!(shard.dead.len(), 2, "what is no operation is kept for a person to look at");
 }
@@ -380,7 +381,8 @@ fn a_policy_is_asked_first() {
         _ => Verdict::Allow,
     }));
     let client = Client::new(&shard);
-    let got = exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:info)", "@sync(node:\"/unit/3\",lane:info)"]);
+    let got =
+        exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:info)", "@sync(node:\"/unit/3\",lane:info)"]);
     assert_eq!(got[0], "@unlinked(node:\"/unit/1\",lane:info)");
     assert_eq!(got[1], "@linked(node:\"/unit/3\",lane:info)");
     exchange(&mut shard, &client, &["@command(node:\"/unit/2\",lane:publish) 1"]);
@@ -410,6 +412,9 @@ fn server_sent_events_carry_json() {
         text.extend_from_slice(&chunk);
     }
     let text = String::from_utf8(text).unwrap();
-    assert!(text.starts_with("event: info\nid: 0\ndata: {\"value\":null}\n\nevent: synced\nid: 0\ndata: \"info\"\n\n"), "{text}");
+    assert!(
+        text.starts_with("event: info\nid: 0\ndata: {\"value\":null}\n\nevent: synced\nid: 0\ndata: \"info\"\n\n"),
+        "{text}"
+    );
     assert!(text.ends_with("data: {\"value\":4}\n\n"), "{text}");
 }
