@@ -14,10 +14,12 @@
 //! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
+pub mod answer;
 pub mod ask;
 pub mod batch;
 pub mod body;
 pub mod clock;
+pub mod connect;
 pub mod declaration;
 pub mod decode;
 pub mod deliver;
@@ -27,15 +29,20 @@ pub mod envelope;
 pub mod feed;
 pub mod fold;
 pub mod group;
+pub mod http;
 pub mod inbox;
+pub mod limits;
+pub mod listen;
 pub mod maps;
 pub mod members;
 pub mod outbox;
 pub mod peer;
 pub mod population;
+pub mod query;
 pub mod record;
 pub mod route;
 pub mod shard;
+pub mod socket;
 pub mod source;
 pub mod time;
 pub mod timers;

@@ -82,6 +82,8 @@ impl Counts {
 }
 
 pub struct Shard {
+    /// The app's name.
+    pub app: EcoString,
     pub populations: Vec<Class>,
     pub memberships: Vec<Membership>,
     pub router: Router,
@@ -185,6 +187,7 @@ impl Shard {
         }
         let wake = Wake::new().map_err(|error| format!("no eventfd could be made: {error}"))?;
         Ok(Shard {
+            app: declaration.app,
             populations,
             memberships,
             router,
