@@ -2,6 +2,8 @@
 
 mod json;
 
+use ecow::EcoString;
+
 use crate::ask::{Answer, Ask, Page, Part, Problem, Query};
 use crate::population::{PopulationId, TwinId};
 use crate::query::Filter;
@@ -65,9 +67,12 @@ impl Shard {
 
     /// The lanes of a twin's class.
     fn read_lanes(&self, node: &str, lane: Option<&str>, exists: bool) -> Answer {
-        let found = if exists { self.twin(node).map(|(class, _)| class) } else { self.class_of(node) };
-        let lanes = found.and_then(|number| {
-            let class = &self.populations[number.0 as usize];
+        let found = match exists {
+            true => self.twin(node).map(|(population, _)| population),
+            false => self.located(node).map(|(population, _)| population),
+        };
+        let lanes = found.and_then(|population| {
+            let class = &self.populations[population.0 as usize];
             let wanted = lane.map(|name| class.lane_or_problem(name)).transpose()?;
             let lanes = class.lanes().filter(|(_, lane)| wanted.is_none_or(|wanted| wanted == *lane));
             // a twin's lanes are those with state
@@ -77,7 +82,8 @@ impl Shard {
         lanes.map_or_else(Answer::Refused, Answer::Lanes)
     }
 
-    fn try_read(&self, node: &str, lane: Option<&str>, page: &Page) -> Result<Answer, Problem> {
+    fn try_read(&self, address: &str, lane: Option<&str>, page: &Page) -> Result<Answer, Problem> {
+        let node = &self.router.normal(address).map_err(Problem::NotFound)?;
         if lane.is_none() && (node.ends_with("/*") || !self.router.matches(node)) {
             if let Some(population) = self.router.population_below(node) {
                 return self.part(population, page).map(Answer::Part);
@@ -109,17 +115,19 @@ impl Shard {
         Ok(Answer::Json { body, commit: self.commits })
     }
 
-    fn class_of(&self, node: &str) -> Result<PopulationId, Problem> {
-        match self.router.route(node) {
-            Ok((population, _)) => Ok(population),
-            Err(reason) if self.router.matches(node) => Err(Problem::Invalid { reason, offset: None }),
-            Err(reason) => Err(Problem::NotFound(reason)),
-        }
+    /// The class and the parameters of an address.
+    ///
+    /// Errors: no class has such a path (404), or a parameter is refused (400).
+    pub(crate) fn located(&self, address: &str) -> Result<(PopulationId, EcoString), Problem> {
+        let node = self.router.normal(address).map_err(Problem::NotFound)?;
+        self.router.route(&node).map_err(|reason| match self.router.matches(&node) {
+            true => Problem::Invalid { reason, offset: None },
+            false => Problem::NotFound(reason),
+        })
     }
 
-    fn twin(&self, node: &str) -> Result<(PopulationId, u32), Problem> {
-        let population = self.class_of(node)?;
-        let (_, key) = self.router.route(node).map_err(|reason| Problem::Invalid { reason, offset: None })?;
+    fn twin(&self, address: &str) -> Result<(PopulationId, u32), Problem> {
+        let (population, key) = self.located(address)?;
         let class = &self.populations[population.0 as usize];
         let row = class.table.find(key.as_bytes()).ok_or_else(|| {
             let uri = self.router.uri(population, &key);

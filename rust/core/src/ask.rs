@@ -2,7 +2,15 @@
 
 use tokio::sync::oneshot;
 
+use crate::allow::{Operation, Verdict};
+use crate::body::{BodyType, Invalid, Record};
+use crate::decode::{decode_json, parse_tree};
+use crate::dispatch::Step;
+use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin};
 use crate::peer::Identity;
+use crate::population::PopulationId;
+use crate::recon::{decode_recon, read_body};
+use crate::shard::Shard;
 
 pub struct Ask {
     pub query: Query,
@@ -83,4 +91,118 @@ pub enum Problem {
     Limit(String),
     /// 403: `allow` said no.
     Forbidden(String),
+}
+
+impl Problem {
+    /// What a command's dead letter says.
+    pub fn of(kind: Kind, reason: &str) -> Self {
+        let reason = reason.to_owned();
+        match kind {
+            Kind::Invalid => Problem::Invalid { reason, offset: None },
+            Kind::Unrouted => Problem::NotFound(reason),
+            Kind::Rejected => Problem::Rejected(reason),
+            Kind::Failed => Problem::Failed(reason),
+            Kind::Limit => Problem::Limit(reason),
+        }
+    }
+}
+
+impl Shard {
+    /// Takes up a request of HTTP's.
+    pub(crate) fn ask(&mut self, ask: Ask) -> Option<Step> {
+        let (node, lane, operation) = match &ask.query {
+            Query::Read { node, lane, .. } | Query::Lanes { node, lane, .. } => {
+                (node.as_str(), lane.as_deref().unwrap_or_default(), Operation::Read)
+            }
+            Query::Command { node, lane, .. } => (node.as_str(), lane.as_str(), Operation::Command),
+        };
+        if !self.allow.is_open() && self.allow.ask(&ask.identity, operation, node, lane) != Verdict::Allow {
+            let problem = Problem::Forbidden("the policy does not allow it".to_owned());
+            _ = ask.reply.send(Answer::Refused(problem));
+            return None;
+        }
+        match ask.query {
+            Query::Command { node, lane, body, recon } => self.ask_command((&node, &lane), &body, recon, ask.reply),
+            _ => {
+                self.answer(ask);
+                None
+            }
+        }
+    }
+
+    fn ask_command(
+        &mut self,
+        (node, lane): (&str, &str),
+        body: &[u8],
+        recon: bool,
+        reply: oneshot::Sender<Answer>,
+    ) -> Option<Step> {
+        let checked = self.located(node).and_then(|(population, key)| {
+            let (lane, body) = self.ask_body(population, lane, body, recon)?;
+            Ok((population, key, lane, body))
+        });
+        match checked {
+            Err(problem) => {
+                _ = reply.send(Answer::Refused(problem));
+                None
+            }
+            Ok((population, key, lane, body)) => {
+                self.next_sequence += 1;
+                self.outside_counts.read += 1;
+                let sequence = self.next_sequence;
+                self.asked.insert(sequence, reply);
+                self.bring(Envelope {
+                    origin: Origin::Asked(sequence),
+                    sequence,
+                    hops: 0,
+                    node: Node::Key(population, key),
+                    lane,
+                    body,
+                    raw: Vec::new(),
+                    passed: false,
+                })
+            }
+        }
+    }
+
+    /// The lane, and the body as it takes it; no body is null in JSON, nothing in Recon.
+    fn ask_body(
+        &self,
+        population: PopulationId,
+        lane: &str,
+        body: &[u8],
+        recon: bool,
+    ) -> Result<(Lane, Body), Problem> {
+        let lane = self.lane_named(population, lane).map_err(|(kind, reason)| match kind {
+            Kind::Unrouted => Problem::NotFound(reason),
+            _ => Problem::NotAllowed(reason),
+        })?;
+        let invalid = |invalid: Invalid| Problem::Invalid { reason: invalid.reason, offset: Some(invalid.offset) };
+        let body = if body.is_empty() && !recon { b"null" } else { body };
+        if let Lane::Command(at) = lane {
+            let plan = &self.populations[population.0 as usize].plans[at as usize];
+            if !matches!(plan.body, BodyType::Tree { .. }) {
+                let mut record = Record::default();
+                let decode = if recon { decode_recon } else { decode_json };
+                decode(plan, body, &mut record).map_err(invalid)?;
+                return Ok((lane, Body::Record(record)));
+            }
+        }
+        if !recon {
+            return Ok((lane, Body::Tree(parse_tree(body).map_err(invalid)?)));
+        }
+        let text = std::str::from_utf8(body)
+            .map_err(|error| Problem::Invalid { reason: "not UTF-8".to_owned(), offset: Some(error.valid_up_to()) })?;
+        let tree =
+            read_body(text).map_err(|error| Problem::Invalid { reason: error.reason, offset: Some(error.offset) })?;
+        Ok((lane, Body::Tree(tree)))
+    }
+
+    /// Answers a request whose command has come to its end.
+    pub(crate) fn reply(&mut self, number: u64, answer: Answer) {
+        if let Some(reply) = self.asked.remove(&number) {
+            // whoever has hung up meanwhile needs no answer
+            _ = reply.send(answer);
+        }
+    }
 }

@@ -11,9 +11,12 @@
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
+//! `recon` is Swim's data language, `warp` its envelopes.
+//!
 //! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
+pub mod allow;
 pub mod answer;
 pub mod ask;
 pub mod batch;
@@ -32,6 +35,7 @@ pub mod group;
 pub mod http;
 pub mod inbox;
 pub mod limits;
+pub mod links;
 pub mod listen;
 pub mod maps;
 pub mod members;
@@ -39,8 +43,10 @@ pub mod outbox;
 pub mod peer;
 pub mod population;
 pub mod query;
+pub mod recon;
 pub mod record;
 pub mod route;
+pub mod serve;
 pub mod shard;
 pub mod socket;
 pub mod source;

@@ -437,7 +437,11 @@ fn a_socket_that_sends_too_fast_is_read_more_slowly() {
     other.send(&burst(1));
     other.text();
     fast.0.set_nonblocking(true).unwrap();
-    assert_eq!(fast.0.peek(&mut [0]).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock), "another does not wait");
+    assert_eq!(
+        fast.0.peek(&mut [0]).map_err(|error| error.kind()),
+        Err(ErrorKind::WouldBlock),
+        "another does not wait"
+    );
     fast.0.set_nonblocking(false).unwrap();
     fast.text();
     assert!(begun.elapsed() >= Duration::from_millis(800), "201 commands at 100 a second");
