@@ -90,6 +90,8 @@ impl Counts {
 }
 
 pub struct Shard {
+    /// The app's name.
+    pub app: EcoString,
     pub populations: Vec<Class>,
     pub memberships: Vec<Membership>,
     pub router: Router,
@@ -205,6 +207,7 @@ impl Shard {
         let wake = Wake::new().map_err(|error| format!("no eventfd could be made: {error}"))?;
         let wake = Arc::new(wake);
         Ok(Shard {
+            app: declaration.app,
             exchange: Exchange::new(Arc::clone(&wake)),
             serving: false,
             peers_first: false,
