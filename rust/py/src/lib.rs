@@ -4,6 +4,7 @@
 //! - `handle`: a twin in a handler's hands; `cell` and `table` are its lanes' descriptors
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `deadline`: interrupts handlers that never return
+//! - `server`: the listener, begun and ended
 //! - `errors`: every exception, made in one place
 
 mod body;
@@ -12,6 +13,7 @@ mod convert;
 mod deadline;
 mod errors;
 mod handle;
+mod server;
 mod shard;
 mod table;
 mod turns;
