@@ -3,7 +3,7 @@
 
 mod deflate;
 pub mod handshake;
-mod reader;
+pub mod reader;
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, IoSlice};
