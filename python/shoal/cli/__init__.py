@@ -4,10 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from shoal.cli import run
+from shoal.cli import recon, run, warp
 from shoal.cli.faults import EXIT_USAGE, Fault
 
-COMMANDS = (run,)
+COMMANDS = (run, recon, warp)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -159,6 +159,8 @@ pub struct Shard {
     pub merging: bool,
     /// A source that the others must wait for has nothing yet.
     pub starved: bool,
+    /// No turns run ahead of others (`feed::sweep`): for comparing the two ways.
+    pub one_by_one: bool,
 
     pub dead: Vec<DeadLetter>,
     pub inner_counts: Counts,
@@ -252,6 +254,7 @@ impl Shard {
             next_source: 0,
             merging: false,
             starved: false,
+            one_by_one: false,
             dead: Vec::new(),
             inner_counts: Counts::default(),
             outside_counts: Counts::default(),

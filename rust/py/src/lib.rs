@@ -3,6 +3,7 @@
 //! - `shard`: the loop's side: batches, turns, sources, dead letters, committed state
 //! - `handle`: a twin in a handler's hands; `cell` and `table` are its lanes' descriptors
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
+//! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
 //! - `server`: the listener, begun and ended
 //! - `errors`: every exception, made in one place
@@ -13,6 +14,7 @@ mod convert;
 mod deadline;
 mod errors;
 mod handle;
+mod recon;
 mod server;
 mod shard;
 mod table;
@@ -24,6 +26,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::handle::Handle;
+    #[pymodule_export]
+    use crate::recon::{recon_canonical, recon_tagged, warp_fields};
     #[pymodule_export]
     use crate::shard::{Counts, DeadLetter, Shard};
     #[pymodule_export]
@@ -40,6 +44,7 @@ mod _core {
         let hook = [("after_in_child", after)].into_py_dict(module.py())?;
         module.py().import("os")?.call_method("register_at_fork", (), Some(&hook))?;
         crate::cell::add(module)?;
+        crate::recon::add(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
