@@ -43,7 +43,8 @@ def test_a_twin_is_all_of_its_public_lanes(server: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lane", "body"), [("speed", b"12.5"), ("driver", b'"Ann"'), ("note", b"null"), ("stops", '{"Nørreport":1}'.encode())]
+    ("lane", "body"),
+    [("speed", b"12.5"), ("driver", b'"Ann"'), ("note", b"null"), ("stops", '{"Nørreport":1}'.encode())],
 )
 def test_a_lane_is_its_value(server: Served, lane: str, body: bytes) -> None:
     assert server.get(f"/bus/7?lane={lane}").body == body
@@ -180,7 +181,9 @@ def test_members_and_pages_are_bounded(tmp_path: Path) -> None:
         with server.connect() as wire:
             for number in range(10):
                 body = json.dumps({"speed": number}).encode()
-                assert wire.ask("POST", f"/bus/{number}?lane=report", body, "Content-Type: application/json").status == 202
+                assert (
+                    wire.ask("POST", f"/bus/{number}?lane=report", body, "Content-Type: application/json").status == 202
+                )
         assert server.post("/city?lane=name", "x").status == 202
         found = server.get("/city").json
         assert (found["count"], found["buses"]) == (10, ["/bus/0", "/bus/1", "/bus/2"])
