@@ -96,6 +96,8 @@ def served(app: App[Any], folder: Path) -> Iterator[Served]:
 class Reply(tuple[int, dict[str, str], bytes]):
     """Status, headers by lower-case name, body."""
 
+    __slots__ = ()
+
     status = property(lambda self: self[0])
     headers = property(lambda self: self[1])
     body = property(lambda self: self[2])

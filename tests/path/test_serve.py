@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import PIPE
 
@@ -107,15 +108,14 @@ def test_it_serves_until_it_is_told_to_end(folder: Path, number: int) -> None:
 
 
 def test_a_client_that_never_reads_does_not_hold_up_the_end(folder: Path) -> None:
-    with program(folder, "-m", "shoal.cli", "run", "meters.py", "--port", "0") as run:
-        with Wire(run.port()) as wire:
-            assert wire.upgrade("/").status == 101
-            wire.text('@sync(node:"/meter/1",lane:reports)')
-            wire.envelope()
-            begun = time.monotonic()
-            # the connection stays open at this end
-            assert run.end() == 0
-            assert time.monotonic() - begun < 5
+    with program(folder, "-m", "shoal.cli", "run", "meters.py", "--port", "0") as run, Wire(run.port()) as wire:
+        assert wire.upgrade("/").status == 101
+        wire.text('@sync(node:"/meter/1",lane:reports)')
+        wire.envelope()
+        begun = time.monotonic()
+        # the connection stays open at this end
+        assert run.end() == 0
+        assert time.monotonic() - begun < 5
 
 
 def test_app_run_serves(folder: Path) -> None:
@@ -207,3 +207,31 @@ def test_reload_starts_anew_when_a_file_changes(folder: Path) -> None:
         assert run.end() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+@pytest.mark.long
+def test_ten_thousand_connections(folder: Path) -> None:
+    wanted = 10_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, wanted + 500), hard))
+    with program(folder, "-m", "shoal.cli", "run", "meters.py", "--port", "0") as run, ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        port = run.port()
+        wires = [stack.enter_context(Wire(port)) for _ in range(wanted)]
+        for wire in wires:
+            assert wire.upgrade("/").status == 101
+            wire.text('@sync(node:"/meter/1",lane:version)')
+        for wire in wires:
+            assert [wire.envelope().split("(")[0] for _ in range(3)] == ["@linked", "@event", "@synced"]
+        wires[0].text('@command(node:"/meter/1",lane:version)2')
+        for wire in wires:
+            assert wire.envelope() == '@event(node:"/meter/1",lane:version) 2'
+        status = Path(f"/proc/{run.process.pid}/status").read_text()
+        memory = int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1))  # type: ignore[union-attr]
+        assert memory < 300_000, "30 kB a connection"
+        assert get(port, "/meter/1") == {"reports": 0, "version": 2}
+        run.process.send_signal(signal.SIGTERM)
+        for wire in wires:
+            assert wire.envelope() == '@unlinked(node:"/meter/1",lane:version)'
+            assert wire.closed() == (1001, "the server stops")
+        assert run.process.wait(SECONDS) == 0
