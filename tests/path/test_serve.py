@@ -178,7 +178,7 @@ def test_limits_of_the_system_are_said_at_the_start(folder: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=True
     )
-    assert "shoal: 372 connections at a time instead of 20000 (max_connections)" in done.stderr
+    assert "shoal: 372 connections at a time instead of 16384 (max_connections)" in done.stderr
 
 
 def test_reload_starts_anew_when_a_file_changes(folder: Path) -> None:

@@ -171,6 +171,7 @@ def test_half_a_frame_and_the_end(server: Served) -> None:
         assert wire.rest() == b""
 
 
+@pytest.mark.slow
 def test_idle_and_dead_connections_are_ended(tmp_path: Path) -> None:
     app = city.make(idle_seconds=0.4, ping_seconds=0.1, pong_seconds=0.3)
     with served(app, tmp_path) as server, server.open() as silent, server.open() as idle, server.open() as linked:
@@ -190,6 +191,7 @@ def test_idle_and_dead_connections_are_ended(tmp_path: Path) -> None:
         assert linked.closed() == (1011, "no answer to a ping")
 
 
+@pytest.mark.slow
 def test_who_does_not_read_delays_nobody_and_ends_at_the_last_value(tmp_path: Path) -> None:
     app = city.make(connection_queue=500_000)
     with served(app, tmp_path) as server, server.open() as stalled, server.open() as reader, server.open() as writer:
@@ -207,6 +209,7 @@ def test_who_does_not_read_delays_nobody_and_ends_at_the_last_value(tmp_path: Pa
         assert seen < 399
 
 
+@pytest.mark.slow
 def test_a_slow_request_is_408(tmp_path: Path) -> None:
     with served(city.make(header_seconds=0.2), tmp_path) as server, server.connect() as wire:
         wire.send(b"GET /city HTTP/1.1\r\nHost: x\r\nX-Slow: ")
