@@ -430,12 +430,14 @@ impl Links {
         touch(&mut self.touched, peer);
     }
 
-    /// Writes what the sockets take at once.
-    pub fn flush(&mut self) {
+    /// Writes what the sockets take at once. Gives the number of connections written to.
+    pub fn flush(&mut self) -> usize {
+        let count = self.touched.len();
         for peer in self.touched.drain(..) {
             peer.settle();
             peer.flush();
         }
+        count
     }
 }
 

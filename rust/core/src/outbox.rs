@@ -64,7 +64,7 @@ const GULP: usize = 64 << 10;
 /// Parts of one gathered write.
 const PARTS: usize = 64;
 /// Values of one link that wait beside each other while the socket takes everything: a burst, not a backlog.
-const BURST: usize = 64;
+const BURST: usize = 256;
 
 struct Queue {
     items: VecDeque<Item>,

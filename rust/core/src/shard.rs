@@ -358,7 +358,7 @@ impl Shard {
         self.commits += 1;
         self.tell_members();
         self.links.publish(&self.populations, self.commits);
-        self.links.flush();
+        self.flush();
         let (mut rows, mut born_and_gone) = (0, 0);
         for class in &mut self.populations {
             rows += class.table.commit();
@@ -369,6 +369,15 @@ impl Shard {
             self.changed = self.commits;
         }
         self.commits
+    }
+
+    /// Writes to the sockets; what that costs sets the pace at which they are read.
+    fn flush(&mut self) {
+        let begun = crate::clock::elapsed();
+        let count = self.links.flush();
+        if count > 0 {
+            self.exchange.rest_after(crate::clock::elapsed() - begun, count);
+        }
     }
 
     /// Who has joined and left the groups whose lanes somebody has linked.

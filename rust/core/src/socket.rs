@@ -222,6 +222,7 @@ impl Socket {
 
     /// One read; gives the bytes that it brought.
     fn read(&mut self) -> Result<usize, End> {
+        self.peer.rest();
         let kept = self.reader.rest.len();
         if kept > MOVED {
             self.reader.rest.reserve(READ);
