@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Instant;
 
 use shoal_core::limits::Limits;
 use shoal_core::peer::Frames;
@@ -36,6 +37,12 @@ fn masked(payload: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&mask);
     out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     out
+}
+
+/// A thousand commands.
+fn block(body: &str) -> Vec<u8> {
+    let command = |n| masked(format!("@command(node:\"/unit/{n}\",lane:publish){body}").as_bytes());
+    (0..1000).flat_map(command).collect()
 }
 
 fn cpu() -> f64 {
@@ -85,11 +92,30 @@ fn run(body: &str, parses: bool) -> f64 {
     COMMANDS as f64 / spent
 }
 
+/// Commands a second of real time, from bytes in memory: what to hold the CPU time against where its clock is coarse.
+fn from_memory(body: &str) -> f64 {
+    let block = block(body);
+    let mut reader = Reader::new(&Limits::default(), false);
+    let mut taken = Taken(Frames::default());
+    let mut room = block.clone();
+    let begun = Instant::now();
+    for _ in 0..COMMANDS / 1000 {
+        room.copy_from_slice(&block);
+        reader.parse(&mut room, &mut taken).unwrap_or_else(|fault| panic!("{fault:?}"));
+        assert_eq!(taken.0.frames.len(), 1000);
+        taken.0.text.clear();
+        taken.0.frames.clear();
+    }
+    COMMANDS as f64 / begun.elapsed().as_secs_f64()
+}
+
 fn main() {
     for body in [" 1", "{id:\"7\",speed:31.5,lat:37.4,lon:-122.1,stop:main}"] {
         let mut rates: Vec<(f64, f64)> = (0..5).map(|_| (run(body, true), run(body, false))).collect();
         rates.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (whole, bytes) = rates[2];
-        println!("{:>10.0} commands a CPU second, {bytes:>10.0} without parsing: `{body}`", whole);
+        println!("{whole:>10.0} commands a CPU second, {bytes:>10.0} without parsing: `{body}`");
+        let memory = (0..5).map(|_| from_memory(body)).fold(0.0, f64::max);
+        println!("{memory:>10.0} commands a second from memory, the best of five");
     }
 }

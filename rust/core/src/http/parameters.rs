@@ -135,7 +135,7 @@ mod tests {
             if let Ok(parameters) = Parameters::parse(&query) {
                 let again = parameters.next("/bus", 7);
                 let next = Parameters::parse(again.split_once('?').unwrap().1).unwrap();
-                proptest::prop_assert_eq!(next.conditions, parameters.conditions);
+                proptest::prop_assert_eq!(&next.conditions, &parameters.conditions);
                 proptest::prop_assert_eq!(next.after().unwrap(), "7");
             }
         }
