@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import msgspec
+
 from shoal import App, Command, Count, Latest, Local, Map, Max, Members, Point, Reject, Settings, Twin, Value
 
 

@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ class Served:
         await run.until_done()
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._run.stop)
+        with suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._run.stop)
 
     def end(self) -> None:
         if self._thread.is_alive():
@@ -94,6 +95,8 @@ def served(app: App[Any], folder: Path) -> Iterator[Served]:
 
 class Reply(tuple[int, dict[str, str], bytes]):
     """Status, headers by lower-case name, body."""
+
+    __slots__ = ()
 
     status = property(lambda self: self[0])
     headers = property(lambda self: self[1])

@@ -28,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True):
     handler_seconds: float = 5.0
     # of the server: rust/core/src/limits.rs
     io_threads: int = 1
-    max_connections: int = 20_000
+    max_connections: int = 16_384
     max_header_bytes: int = 16_384
     max_headers: int = 100
     header_seconds: float = 10.0

@@ -26,7 +26,7 @@ def test_a_command_is_answered_when_its_turn_is_kept(server: Served) -> None:
         ("application/json; charset=utf-8", b'{"speed":4}'),
         ("application/fix+json", b'{"speed":4}'),
         ("application/x-recon", b"{speed:4}"),
-        ("application/recon", b"speed:4"),
+        ("application/recon", b"{speed:4}"),
     ],
 )
 def test_bodies_are_json_or_recon(server: Served, kind: str, body: bytes) -> None:
@@ -49,7 +49,7 @@ def test_values_may_be_set(server: Served) -> None:
         ("/bus/4?lane=report", {"speed": 99}, 409, "99 m/s is over 50", None),
         ("/bus/4?lane=report", {"speed": 13}, 500, "RuntimeError: thirteen", None),
         ("/bus/4?lane=report", {"spee": 1}, 400, "missing required field `speed`", 11),
-        ("/bus/4?lane=report", {"speed": "x"}, 400, "Expected `float`", 9),
+        ("/bus/4?lane=report", {"speed": "x"}, 400, "Expected `float`", 10),
         ("/bus/4?lane=report", b'{"speed":1', 400, "", 10),
         ("/bus/4?lane=report", b"\xff", 400, "", 0),
         ("/bus/4?lane=report", b"[" * 600, 400, "", None),

@@ -27,6 +27,12 @@ class Stream:
         assert (status, headers["content-type"]) == (200, "text/event-stream")
         self._text = ""
 
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wire.socket.close()
+
     def next(self) -> tuple[str, Any]:
         while "\n\n" not in self._text:
             self._text += self.wire.chunk().decode()
@@ -36,46 +42,46 @@ class Stream:
 
 
 def test_a_lane_streams_its_state_and_its_changes(server: Served) -> None:
-    stream = Stream(server, "/bus/7?lane=speed")
-    assert [stream.next(), stream.next()] == [("speed", {"value": 1.0}), ("synced", "speed")]
-    for speed in (2.0, 3.0):
-        server.post("/bus/7?lane=report", {"speed": speed})
-        assert stream.next() == ("speed", {"value": speed})
+    with Stream(server, "/bus/7?lane=speed") as stream:
+        assert [stream.next(), stream.next()] == [("speed", {"value": 1.0}), ("synced", "speed")]
+        for speed in (2.0, 3.0):
+            server.post("/bus/7?lane=report", {"speed": speed})
+            assert stream.next() == ("speed", {"value": speed})
 
 
 def test_a_twin_streams_all_lanes_with_state(server: Served) -> None:
-    stream = Stream(server, "/bus/7")
-    lanes = set()
-    while len(lanes) < 13:
-        event, data = stream.next()
-        if event == "synced":
-            lanes.add(data)
-    assert lanes >= {"speed", "stops", "limit", "position"}
-    assert not lanes & {"report", "_secret", "cache"}
-    server.post("/bus/7?lane=visit", "A")
-    assert stream.next() == ("stops", {"key": "A", "value": 1})
+    with Stream(server, "/bus/7") as stream:
+        lanes = set()
+        while len(lanes) < 13:
+            event, data = stream.next()
+            if event == "synced":
+                lanes.add(data)
+        assert lanes >= {"speed", "stops", "limit", "position"}
+        assert not lanes & {"report", "_secret", "cache"}
+        server.post("/bus/7?lane=visit", "A")
+        assert stream.next() == ("stops", {"key": "A", "value": 1})
 
 
 def test_a_command_lane_streams_its_commands(server: Served) -> None:
-    stream = Stream(server, "/bus/7?lane=visit")
-    assert stream.next() == ("synced", "visit")
-    server.post("/bus/7?lane=visit", "A")
-    assert stream.next() == ("visit", {"command": "A"})
+    with Stream(server, "/bus/7?lane=visit") as stream:
+        assert stream.next() == ("synced", "visit")
+        server.post("/bus/7?lane=visit", "A")
+        assert stream.next() == ("visit", {"command": "A"})
 
 
 def test_a_deleted_twin_ends_its_streams_with_a_word(server: Served) -> None:
-    stream = Stream(server, "/bus/7?lane=speed")
-    assert [stream.next()[0], stream.next()[0]] == ["speed", "synced"]
-    server.post("/bus/7?lane=delete_me", None)
-    assert stream.next()[0] == "unlinked"
+    with Stream(server, "/bus/7?lane=speed") as stream:
+        assert [stream.next()[0], stream.next()[0]] == ["speed", "synced"]
+        server.post("/bus/7?lane=delete_me", None)
+        assert stream.next()[0] == "unlinked"
 
 
 def test_stopping_ends_streams_with_a_word(server: Served) -> None:
-    stream = Stream(server, "/bus/7?lane=speed")
-    assert [stream.next()[0], stream.next()[0]] == ["speed", "synced"]
-    server.stop()
-    assert stream.next() == ("unlinked", {"lane": "speed", "reason": ""})
-    assert stream.wire.rest().endswith(b"0\r\n\r\n")
+    with Stream(server, "/bus/7?lane=speed") as stream:
+        assert [stream.next()[0], stream.next()[0]] == ["speed", "synced"]
+        server.stop()
+        assert stream.next() == ("unlinked", {"lane": "speed", "reason": ""})
+        assert stream.wire.rest().endswith(b"0\r\n\r\n")
 
 
 def test_head_opens_no_stream(server: Served) -> None:

@@ -124,7 +124,7 @@ impl Call {
         let ask = Ask { query, identity, remote: self.remote.clone(), reply };
         let unavailable =
             |detail: &str| refuse(StatusCode::SERVICE_UNAVAILABLE, detail).node(&self.node).header("retry-after", "1");
-        if self.site.exchange.ask(ask).is_err() {
+        if !self.site.exchange.ask(ask) {
             return Err(unavailable("too many requests wait, or the run ends"));
         }
         match timeout(seconds(self.site.limits.answer_seconds), answer).await {

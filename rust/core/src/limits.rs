@@ -67,7 +67,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             io_threads: 1,
-            max_connections: 20_000,
+            max_connections: 16_384,
             max_header_bytes: 16 << 10,
             max_headers: 100,
             header_seconds: 10.0,

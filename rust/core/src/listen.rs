@@ -142,7 +142,9 @@ fn bind(host: &str, port: u16) -> Result<std::net::TcpListener, String> {
         format!("`{host}` is no address of this machine; use 127.0.0.1 for this machine only, 0.0.0.0 for all of its networks")
     })?;
     let mut reason = format!("`{host}` has no address");
-    for address in addresses {
+    // `localhost` is both; 127.0.0.1 is what most programs try
+    let (old, new): (Vec<_>, Vec<_>) = addresses.partition(SocketAddr::is_ipv4);
+    for address in old.into_iter().chain(new) {
         match listen(address) {
             Ok(listener) => return Ok(listener),
             Err(error) => {

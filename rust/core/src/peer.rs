@@ -323,20 +323,20 @@ impl Exchange {
         })
     }
 
-    /// Hands a request to the shard. Err: too many wait, or the shard takes no more.
-    pub fn ask(&self, ask: Ask) -> Result<(), Ask> {
+    /// Hands a request to the shard. False: too many wait, or the shard takes no more; the request is dropped.
+    pub fn ask(&self, ask: Ask) -> bool {
         if self.closed.load(Ordering::Acquire) {
-            return Err(ask);
+            return false;
         }
         {
             let mut asks = lock(&self.asks);
             if asks.len() >= ASKS {
-                return Err(ask);
+                return false;
             }
             asks.push_back(ask);
         }
         self.wake.ring();
-        Ok(())
+        true
     }
 
     /// A commit was written to `count` connections, which took `cost` µs.

@@ -190,6 +190,39 @@ fn words(kind: ColumnType) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::declaration::Declaration;
+    use crate::shard::Shard;
+    use crate::value::Value;
+
+    fn shard() -> Shard {
+        let column = |name: &str, kind: &str| serde_json::json!({"name": name, "type": kind});
+        let declaration: Declaration = serde_json::from_value(serde_json::json!({
+            "app": "test", "zone": "Europe/Berlin",
+            "settings": {"max_sends": 1, "max_hops": 1, "max_rounds": 1, "busy_bound": 1, "commit_turns": 1, "handler_seconds": 1.0},
+            "populations": [{
+                "name": "Bus", "pattern": [{"literal": "bus"}, {"parameter": "id"}],
+                "columns": [column("speed", "float64"), column("line", "int64"), column("driver", "string"),
+                    column("seen", "timestamp"), column("moving", "bool"), column("position", "point"),
+                    column("_secret", "int64"), column("any", "value")],
+                "maps": [], "commands": [], "folds": [], "changed": [], "timers": [], "members": [],
+                "hooks": {"create": false, "start": false, "stop": false},
+            }],
+        }))
+        .unwrap();
+        Shard::new(declaration, false, false).unwrap()
+    }
+
+    fn holds(text: &str, cells: &[(usize, Value)]) -> Result<bool, String> {
+        let mut shard = shard();
+        let (row, _) = shard.populations[0].table.create(b"7");
+        for (column, value) in cells {
+            shard.populations[0].table.columns[*column].replace(row, value.clone());
+        }
+        let class = &shard.populations[0];
+        let mut filters = Vec::new();
+        Filter::parse(text, class, &shard.zone, &mut filters)?;
+        Ok(filters.iter().all(|filter| filter.matches(&class.table, row)))
+    }
 
     #[test]
     fn and_joins_conditions_outside_of_quotes() {
@@ -197,5 +230,49 @@ mod tests {
         assert_eq!(conjuncts("a=1 and b = 2 and c>3"), ["a=1", "b = 2", "c>3"]);
         assert_eq!(conjuncts(r#"a="x and \" and y" and b=1"#), [r#"a="x and \" and y""#, "b=1"]);
         assert_eq!(conjuncts("a=sand and "), ["a=sand", ""]);
+    }
+
+    #[test]
+    fn every_operator_is_what_it_says() {
+        for (number, expected) in
+            [(1.0, [true, true, false, false, false, true]), (2.0, [false, true, true, true, false, false])]
+        {
+            let signs = ["<", "<=", "=", ">=", ">", "!="];
+            for (sign, expected) in signs.iter().zip(expected) {
+                assert_eq!(
+                    holds(&format!("speed {sign} 2"), &[(0, Value::Float(number))]),
+                    Ok(expected),
+                    "{number} {sign} 2"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_unset_lane_fulfils_null_only() {
+        for text in ["speed>0", "speed!=1", "driver=x", "moving!=true", "seen<2030-01-01T00:00:00Z"] {
+            assert_eq!(holds(text, &[]), Ok(false), "{text}");
+        }
+        assert_eq!(holds("speed = null and any=null", &[]), Ok(true));
+        assert_eq!(holds("line!=null", &[(1, Value::Int(0))]), Ok(true));
+    }
+
+    #[test]
+    fn values_are_of_the_lanes_type() {
+        assert_eq!(holds("line>9007199254740992", &[(1, Value::Int(9_007_199_254_740_993))]), Ok(true));
+        assert_eq!(holds("line>1.5", &[(1, Value::Int(2))]), Ok(true));
+        assert_eq!(holds(r#"driver="a\"b and c""#, &[(2, Value::Text("a\"b and c".into()))]), Ok(true));
+        // a time without an offset is in the app's zone
+        assert_eq!(holds("seen=2024-07-01T12:00:00", &[(3, Value::Time(1_719_828_000_000_000))]), Ok(true));
+        for text in ["line=x", "seen=1", "moving=1", "position=1", "any=1", "_secret=1", "speed>", "speed=inf"] {
+            assert!(holds(text, &[]).is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in r#"(?:[a-z "\\=<>!.0-9é]|speed|line|driver| and |null){0,20}"#) {
+            let _ = holds(&text, &[]);
+        }
     }
 }

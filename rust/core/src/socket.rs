@@ -3,7 +3,7 @@
 
 mod deflate;
 pub mod handshake;
-mod reader;
+pub mod reader;
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, IoSlice};
@@ -228,10 +228,7 @@ impl Socket {
             self.reader.rest.reserve(READ);
             let mut whole = std::mem::take(&mut self.reader.rest);
             let count = self.line.stream.try_read_buf(&mut whole);
-            let count = match self.count(count) {
-                Ok(count) => count,
-                Err(end) => return Err(end),
-            };
+            let count = self.count(count)?;
             let taken = if count == 0 { 0 } else { self.take_up(&mut whole)? };
             if taken == whole.len() {
                 return Ok(count);

@@ -129,6 +129,18 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_query_makes_it_panic(query in "(?:[a-z&=%+<>!0-9\u{e9}]|%[0-9a-f]{2}|where=|limit=){0,40}") {
+            if let Ok(parameters) = Parameters::parse(&query) {
+                let again = parameters.next("/bus", 7);
+                let next = Parameters::parse(again.split_once('?').unwrap().1).unwrap();
+                proptest::prop_assert_eq!(&next.conditions, &parameters.conditions);
+                proptest::prop_assert_eq!(next.after().unwrap(), "7");
+            }
+        }
+    }
+
     #[test]
     fn what_makes_no_sense_is_an_error() {
         for query in ["a=%zz", "%", "a=%f", "%ff", "limit=1&limit=2"] {

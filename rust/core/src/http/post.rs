@@ -1,7 +1,7 @@
 //! POST and PUT: a command, or a value or map lane that is set.
 
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Response, StatusCode};
 use tokio::time::timeout;
@@ -25,12 +25,16 @@ pub async fn post(call: &Call, body: Incoming) -> Result<Response<Body>, Refusal
         return Err(refusal.header("accept-post", "application/json, application/x-recon"));
     };
     let limits = &call.site.limits;
+    let too_large = || {
+        let detail = format!("a body of over {} bytes (max_body_bytes)", limits.max_body_bytes);
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, detail).header("connection", "close")
+    };
+    if body.size_hint().lower() > limits.max_body_bytes as u64 {
+        return Err(too_large());
+    }
     let bytes = match timeout(seconds(limits.body_seconds), Limited::new(body, limits.max_body_bytes).collect()).await {
         Ok(Ok(collected)) => collected.to_bytes().to_vec(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let detail = format!("a body of over {} bytes (max_body_bytes)", limits.max_body_bytes);
-            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, detail).header("connection", "close"));
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
         Ok(Err(error)) => return Err(refuse(StatusCode::BAD_REQUEST, format!("the body ended early: {error}"))),
         Err(_) => {
             let detail = format!("the body took over {} s (body_seconds)", limits.body_seconds);

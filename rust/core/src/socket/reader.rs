@@ -51,8 +51,8 @@ impl Reader {
             fragmented: false,
             squeezed: false,
             inflater: compression.then(|| Inflater::new(limits.max_message_bytes)),
-            max_frame: limits.max_frame_bytes as u64,
-            max_message: limits.max_message_bytes,
+            max_frame: limits.max_frame_bytes.min(LONGEST) as u64,
+            max_message: limits.max_message_bytes.min(LONGEST),
         }
     }
 
@@ -140,6 +140,8 @@ impl Reader {
     }
 }
 
+/// Places in `peer::Frames` are 32 bits wide, whatever the settings say.
+const LONGEST: usize = 1 << 30;
 /// Memory that a connection keeps for its next message.
 const KEPT: usize = 1 << 12;
 
