@@ -2,6 +2,7 @@
 
 import base64
 import json
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -105,6 +106,17 @@ def test_nobody_reads_on() -> None:
         filter_.stdout = None
         assert filter_.communicate(quoted(["{a:1}"] * 10_000), timeout=10)[1] == b""
         assert filter_.returncode == 0
+
+
+def test_ctrl_c_ends_it_without_a_word() -> None:
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*SHOAL, "warp"], **pipes) as filter_:
+        filter_.stdin.write(b'"@ping"\n')  # type: ignore[union-attr]
+        filter_.stdin.flush()  # type: ignore[union-attr]
+        assert is_error(json.loads(filter_.stdout.readline()), "@ping")  # type: ignore[union-attr]
+        filter_.send_signal(signal.SIGINT)
+        assert filter_.wait(10) == 130
+        assert filter_.stderr.read() == b""  # type: ignore[union-attr]
 
 
 def test_a_form_must_be_chosen() -> None:

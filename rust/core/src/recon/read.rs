@@ -106,13 +106,16 @@ pub fn check_body(text: &str) -> Result<(), ReconError> {
     check(text, Rules { one_value: true, raw_controls: true, strict_arguments: false })
 }
 
-/// Reads the attribute whose `@` is at `at`; gives its name, its value and the offset after it.
+/// An attribute's name, its value if it has one, and the offset after it.
+type Attribute<'a, V> = (Cow<'a, str>, Option<V>, usize);
+
+/// Reads the attribute whose `@` is at `at`.
 pub(crate) fn first_attribute<'a, B: Build<'a>>(
     text: &'a str,
     at: usize,
     rules: Rules,
     build: B,
-) -> Result<(Cow<'a, str>, Option<B::Value>, usize), B::Error> {
+) -> Result<Attribute<'a, B::Value>, B::Error> {
     let mut reader = Reader::new(text, rules, build);
     reader.scan.at = at;
     reader.only_attribute = true;

@@ -22,7 +22,7 @@ pub fn read(text: &str) -> Result<Value, ReconError> {
     read_with(text, Rules::default(), ValueBuild)
 }
 
-/// Reads the body of an envelope: at most one value, and a record of one plain value is that value (warp.md §3). An
+/// Reads the body of an envelope: at most one value, and a record of one plain value is that value. An
 /// empty text is `Null`; `{}` stays an empty map. Control characters in strings are taken as they are.
 ///
 /// # Errors

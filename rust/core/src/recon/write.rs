@@ -1,4 +1,4 @@
-//! Values as Recon that all of Swim's peers read alike (recon.md §9): one value with explicit braces, no markup, no
+//! Values as Recon that all of Swim's peers read alike (docs/protocol.md): one value with explicit braces, no markup, no
 //! expressions, text bare only where each peer takes it for a word.
 
 use std::io::Write;
