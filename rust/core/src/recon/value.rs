@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use ecow::{EcoString, EcoVec};
 
+use super::build::{Build, Key};
 use super::number::Number;
-use super::read::{Build, Key, Rules, read_with};
+use super::read::{Rules, read_with};
 use super::tree::{Item, Tree};
 use super::{ReconError, fail, write};
 use crate::time;
