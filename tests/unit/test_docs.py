@@ -45,6 +45,11 @@ def test_the_readmes_twin_runs_and_its_test_passes(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_protocols_code_runs() -> None:
+    (code,) = code_of(ROOT / "docs/protocol.md")
+    exec(code, {})
+
+
 def test_the_pages_settings_are_those_of_the_code() -> None:
     text = (ROOT / "docs/settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+) \|", text, re.MULTILINE))
