@@ -4,6 +4,7 @@
 use crate::envelope::{Body, Envelope, Lane, Node, Origin};
 use crate::fold::{self};
 use crate::population::PopulationId;
+use crate::population::column::Column;
 use crate::shard::Shard;
 use crate::timers::{TimerNumber, TimerOp};
 use crate::turn::{Refusal, Turn, Within};
@@ -42,6 +43,21 @@ impl Shard {
             population.table.rewind(turn.row, &mut turn.log, &mark);
             Refusal::Fold(error)
         })
+    }
+
+    /// Writes a float lane of the open turn that nothing folds; false: nothing is written, and `write` decides.
+    #[inline(always)]
+    pub fn write_float(&mut self, within: Within, column: u16, x: f64) -> bool {
+        let turn = &mut self.turn;
+        let population = &mut self.populations[turn.population.0 as usize];
+        if within != Within::Open || !x.is_finite() || !population.programs.columns[column as usize].is_empty() {
+            return false;
+        }
+        let is_float = matches!(population.table.columns[column as usize], Column::Float(_));
+        if is_float {
+            population.table.put_float(turn.row, column, x, &mut turn.log);
+        }
+        is_float
     }
 
     pub fn map_put(&mut self, within: Within, map: u16, key: Value, value: Value) -> Result<(), Refusal> {
