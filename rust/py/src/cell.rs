@@ -138,9 +138,12 @@ impl Cell {
             Ok(within) => within,
             Err(refusal) => return Err(refused(refusal, &handle.node(), &bound.name)),
         };
-        if let Value::Float(x) = cell
-            && state.core.write_float(within, bound.column, x)
-        {
+        let written = match cell {
+            Value::Float(x) => state.core.write_float(within, bound.column, x),
+            Value::Int(x) => state.core.write_int(within, bound.column, x),
+            _ => false,
+        };
+        if written {
             return Ok(());
         }
         match state.core.write(within, bound.column, cell) {
