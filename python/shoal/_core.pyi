@@ -261,7 +261,10 @@ class Shard:
 @final
 class Turns:
     def __iter__(self) -> Turns: ...
-    def __next__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]: ...
+    def __next__(self) -> tuple[Any, BaseException | None]:
+        """Ends the turn before and calls the handlers of those that follow, until one has given back something, or
+        raised: (result, None) or (None, exception). Its turn is still open.
+        """
 
 __version__: str
 
