@@ -1,7 +1,6 @@
 """``shoal run``: an app's file becomes a running app."""
 
 import argparse
-import asyncio
 import contextlib
 import dataclasses
 import logging
@@ -103,6 +102,8 @@ def run_app(
 
 
 async def _drive(run: "Run", progress: "Progress", failures: Failures) -> int:
+    import asyncio
+
     progress.begin()
     if run.dead_letters.start:
         print(f"shoal: dead letters are appended to {run.dead_letters.path}", file=sys.stderr)
