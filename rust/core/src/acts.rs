@@ -1,7 +1,7 @@
 //! What a handler does with its twin: lanes and map entries written, commands sent, timers set. All of it is the turn's until
 //! it is kept.
 
-use crate::envelope::{Body, Envelope, Lane, Node, Origin};
+use crate::envelope::{Body, Bulk, Envelope, Lane, Node, Origin};
 use crate::fold::{self};
 use crate::population::PopulationId;
 use crate::shard::Shard;
@@ -68,6 +68,45 @@ impl Shard {
             table.rewind(turn.row, &mut turn.log, &mark);
             Refusal::Fold(error)
         })
+    }
+
+    /// Clears a map lane, or all but its first entries, or those.
+    pub fn map_bulk(&mut self, within: Within, map: u16, bulk: Bulk) -> Result<(), Refusal> {
+        let (population, row) = match within {
+            Within::Open => (self.turn.population, self.turn.row),
+            Within::Parked(number) => {
+                let turn = self.parked.get(&number).ok_or(Refusal::NotInTurn)?;
+                (turn.population, turn.row)
+            }
+        };
+        let table = &self.populations[population.0 as usize].table.maps[map as usize];
+        let keys = |slots: Vec<u32>| slots.into_iter().map(|slot| table.key(slot)).collect::<Vec<_>>();
+        let gone = match bulk {
+            Bulk::Clear => keys(table.slots(row).collect()),
+            Bulk::Take(count) => keys(table.slots(row).skip(count).collect()),
+            Bulk::Drop(count) => keys(table.slots(row).take(count).collect()),
+        };
+        for key in gone {
+            self.map_remove(within, map, &key)?;
+        }
+        if bulk == Bulk::Clear {
+            self.map_cleared(within, map)?;
+        }
+        Ok(())
+    }
+
+    /// The handler has taken all entries out, one by one: listeners are told of one clear.
+    pub fn map_cleared(&mut self, within: Within, map: u16) -> Result<(), Refusal> {
+        let turn = match within {
+            Within::Open => &mut self.turn,
+            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
+        };
+        let table = &self.populations[turn.population.0 as usize].table;
+        if table.maps[map as usize].len(turn.row) == 0 {
+            turn.log.touch(table.columns.len() + map as usize);
+            turn.log.cleared.push((map, turn.log.entries.len()));
+        }
+        Ok(())
     }
 
     pub fn map_remove(&mut self, within: Within, map: u16, key: &Value) -> Result<Option<Value>, Refusal> {

@@ -2,7 +2,14 @@
 
 use tokio::sync::oneshot;
 
+use crate::allow::{Operation, Verdict};
+use crate::body::{BodyType, Invalid, Record};
+use crate::decode::{decode_json, parse_tree};
+use crate::dispatch::Step;
+use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin};
 use crate::peer::Identity;
+use crate::population::PopulationId;
+use crate::shard::Shard;
 
 pub struct Ask {
     pub query: Query,
@@ -62,4 +69,100 @@ pub enum Problem {
     Limit(String),
     /// 403: `allow` said no.
     Forbidden(String),
+}
+
+impl Problem {
+    /// What a command's dead letter says.
+    pub fn of(kind: Kind, reason: &str) -> Self {
+        let reason = reason.to_owned();
+        match kind {
+            Kind::Invalid => Problem::Invalid { reason, offset: None },
+            Kind::Unrouted => Problem::NotFound(reason),
+            Kind::Rejected => Problem::Rejected(reason),
+            Kind::Failed => Problem::Failed(reason),
+            Kind::Limit => Problem::Limit(reason),
+        }
+    }
+}
+
+impl Shard {
+    /// Takes up a request of HTTP's.
+    pub(crate) fn ask(&mut self, ask: Ask) -> Option<Step> {
+        let (node, lane, operation) = match &ask.query {
+            Query::Twin { node, lane } => (node.as_str(), lane.as_deref().unwrap_or_default(), Operation::Read),
+            Query::Population { node, .. } => (node.as_str(), "", Operation::Read),
+            Query::Command { node, lane, .. } => (node.as_str(), lane.as_str(), Operation::Command),
+        };
+        if !self.allow.is_open() && self.allow.ask(&ask.identity, operation, node, lane) != Verdict::Allow {
+            let problem = Problem::Forbidden("the policy does not allow it".to_owned());
+            _ = ask.reply.send(Answer::Refused(problem));
+            return None;
+        }
+        match ask.query {
+            Query::Command { node, lane, body } => self.ask_command(&node, &lane, &body, ask.reply),
+            _ => {
+                self.answer(ask);
+                None
+            }
+        }
+    }
+
+    fn ask_command(&mut self, node: &str, lane: &str, body: &[u8], reply: oneshot::Sender<Answer>) -> Option<Step> {
+        let mut key = std::mem::take(&mut self.key);
+        let found = self.router.locate("/", node, &mut key);
+        let key = std::mem::replace(&mut self.key, key.clone());
+        let checked = match found {
+            Err(reason) => Err(Problem::NotFound(reason)),
+            Ok(population) => self.ask_body(population, lane, body).map(|(lane, body)| (population, lane, body)),
+        };
+        match checked {
+            Err(problem) => {
+                _ = reply.send(Answer::Refused(problem));
+                None
+            }
+            Ok((population, lane, body)) => {
+                self.next_sequence += 1;
+                self.outside_counts.read += 1;
+                let sequence = self.next_sequence;
+                self.asked.insert(sequence, reply);
+                self.bring(Envelope {
+                    origin: Origin::Asked(sequence),
+                    sequence,
+                    hops: 0,
+                    node: Node::Key(population, key.into()),
+                    lane,
+                    body,
+                    raw: Vec::new(),
+                    passed: false,
+                })
+            }
+        }
+    }
+
+    /// The lane, and the JSON body as it takes it.
+    fn ask_body(&self, population: PopulationId, lane: &str, body: &[u8]) -> Result<(Lane, Body), Problem> {
+        let lane = self.lane_named(population, lane).map_err(|(kind, reason)| match kind {
+            Kind::Unrouted => Problem::NotFound(reason),
+            _ => Problem::NotAllowed(reason),
+        })?;
+        let invalid = |invalid: Invalid| Problem::Invalid { reason: invalid.reason, offset: Some(invalid.offset) };
+        if let Lane::Command(at) = lane {
+            let plan = &self.populations[population.0 as usize].plans[at as usize];
+            if !matches!(plan.body, BodyType::Tree { .. }) {
+                let mut record = Record::default();
+                let body = if body.is_empty() { b"null" } else { body };
+                decode_json(plan, body, &mut record).map_err(invalid)?;
+                return Ok((lane, Body::Record(record)));
+            }
+        }
+        Ok((lane, Body::Tree(parse_tree(body).map_err(invalid)?)))
+    }
+
+    /// Answers a request whose command has come to its end.
+    pub(crate) fn reply(&mut self, number: u64, answer: Answer) {
+        if let Some(reply) = self.asked.remove(&number) {
+            // whoever has hung up meanwhile needs no answer
+            _ = reply.send(answer);
+        }
+    }
 }

@@ -19,14 +19,14 @@
 //!
 //! In fields that the body does not declare only the grammar and the keys are checked, as in msgspec.
 
-mod field;
-mod json;
+pub(crate) mod field;
+pub(crate) mod json;
 mod key;
 mod keys;
-mod number;
-mod record;
+pub(crate) mod number;
+pub(crate) mod record;
 mod row;
-mod scan;
+pub(crate) mod scan;
 mod string;
 mod tree;
 mod write;

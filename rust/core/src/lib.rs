@@ -11,9 +11,13 @@
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
+//! `recon` is Swim's data language, `warp` its envelopes.
+//!
 //! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
+pub mod allow;
+pub mod answer;
 pub mod ask;
 pub mod batch;
 pub mod body;
@@ -28,13 +32,16 @@ pub mod feed;
 pub mod fold;
 pub mod group;
 pub mod inbox;
+pub mod links;
 pub mod maps;
 pub mod members;
 pub mod outbox;
 pub mod peer;
 pub mod population;
+pub mod recon;
 pub mod record;
 pub mod route;
+pub mod serve;
 pub mod shard;
 pub mod source;
 pub mod time;

@@ -156,6 +156,10 @@ pub struct Membership {
     pending: Vec<u32>,
     /// One bit a column of the members: written, it concerns this membership.
     pub concern: Vec<u64>,
+    /// Somebody has linked the lane of one of the groups: who joins and leaves is noted.
+    pub noting: bool,
+    /// Group, the member's parameters, whether it has joined; emptied by each commit.
+    notes: Vec<(u32, EcoString, bool)>,
 }
 
 /// A `by` value that names no possible twin.
@@ -198,6 +202,23 @@ impl Membership {
             marks: Vec::new(),
             pending: Vec::new(),
             concern,
+            noting: false,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Who has joined and left since the last call: the group's parameters, the member's, whether it has joined.
+    pub fn take_notes(&mut self) -> Vec<(EcoString, EcoString, bool)> {
+        let notes = std::mem::take(&mut self.notes);
+        notes
+            .into_iter()
+            .map(|(group, member, joined)| (self.groups[group as usize - 1].key.clone(), member, joined))
+            .collect()
+    }
+
+    fn note(&mut self, group: u32, key: &str, joined: bool) {
+        if self.noting {
+            self.notes.push((group, key.into(), joined));
         }
     }
 
@@ -246,6 +267,7 @@ impl Membership {
             *self.group_of.raw_mut(row) = new;
             if new != 0 {
                 self.groups[new as usize - 1].members.insert(id);
+                self.note(new, members.key(row), true);
             }
         }
         if new == 0 {
@@ -322,6 +344,9 @@ impl Membership {
     fn leave(&mut self, row: u32, id: TwinId, number: u32, members: &Population) {
         let group = &mut self.groups[number as usize - 1];
         group.members.remove(&id);
+        if self.noting {
+            self.notes.push((number, members.key(row).into(), false));
+        }
         for (sums, (_, shadow, ordered)) in group.sums.iter_mut().zip(&mut self.sources) {
             shadow.reach(row);
             if let Some(number) = self::number(shadow, row) {

@@ -112,6 +112,14 @@ pub struct Peer {
     outbox: Mutex<Outbox>,
     flush: Notify,
     direct: OnceLock<Arc<dyn Direct>>,
+    /// Stands in `Links::touched`: the shard's thread alone reads and writes it.
+    touched: AtomicBool,
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Peer({}, {})", self.id.0, self.remote)
+    }
 }
 
 /// Who speaks; unauthenticated until something says otherwise.
@@ -225,6 +233,24 @@ impl Peer {
         }
     }
 
+    pub fn identity(&self) -> Identity {
+        lock(&self.identity).clone()
+    }
+
+    /// What the connection says of itself, as Recon text.
+    pub(crate) fn claim(&self, claims: &str) {
+        claims.clone_into(&mut lock(&self.identity).claims);
+    }
+
+    /// Marks the peer for the next flush; true: it was not marked yet.
+    pub(crate) fn touch(&self) -> bool {
+        !self.touched.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn settle(&self) {
+        self.touched.store(false, Ordering::Relaxed);
+    }
+
     /// Closes the connection when what waits has been written: a WebSocket close code (RFC 6455, 7.4) and why.
     pub fn close(&self, code: u16, reason: &str) {
         self.outbox().close(code, reason);
@@ -273,6 +299,7 @@ impl Exchange {
             outbox: Mutex::new(Outbox::new(bounds)),
             flush: Notify::new(),
             direct: OnceLock::new(),
+            touched: AtomicBool::new(false),
         })
     }
 

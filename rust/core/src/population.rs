@@ -283,7 +283,7 @@ impl Population {
 
     /// Undoes the turn for good.
     pub fn roll_back(&mut self, row: u32, log: &mut Log) {
-        self.rewind(row, log, &Mark { bits: 0, entries: 0, freed: 0, timers: 0 });
+        self.rewind(row, log, &Mark { bits: 0, entries: 0, freed: 0, timers: 0, cleared: 0 });
         log.seen.clear();
     }
 
@@ -302,6 +302,7 @@ impl Population {
             }
         }
         log.freed.truncate(mark.freed);
+        log.cleared.truncate(mark.cleared);
         log.timers.truncate(mark.timers);
     }
 

@@ -213,6 +213,7 @@ impl Shard {
     pub fn keepable(&self, cause: Cause) -> Cause {
         match cause {
             Cause::Record(id, index) => Cause::Envelope(Box::new(self.envelope_of(id, index))),
+            Cause::Frame(_) => self.frame_keepable(),
             cause => cause,
         }
     }
