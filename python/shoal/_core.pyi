@@ -256,3 +256,14 @@ class Turns:
 
 __version__: str
 __all__ = ["Cell", "Counts", "DeadLetter", "Handle", "Shard", "Table", "TableView", "Turns", "__version__"]
+
+def recon_loads(text: str | bytes | bytearray, /) -> Any: ...
+def recon_dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None, sort_keys: bool = False) -> str: ...
+def recon_tagged(text: str, /) -> str:
+    """The structure of a Recon text as JSON in which no difference is lost."""
+
+def recon_canonical(text: str, /) -> str:
+    """The text that swim-java writes for what a Recon text says."""
+
+def warp_fields(frame: str, /) -> str:
+    """The fields of a WARP frame as JSON."""

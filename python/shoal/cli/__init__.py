@@ -5,13 +5,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from shoal.cli import command, find, get, link, ls, run, sync
+from shoal.cli import command, find, get, link, ls, recon, run, sync, warp
 from shoal.cli.faults import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USAGE, Fault
 
 # As the help lists them.
 COMMANDS = {
     "run an app": (run,),
     "ask a server": (ls, get, find, sync, link, command),
+    "filter lines": (recon, warp),
 }
 
 

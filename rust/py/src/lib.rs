@@ -3,6 +3,7 @@
 //! - `shard`: the loop's side: batches, turns, sources, dead letters, committed state
 //! - `handle`: a twin in a handler's hands; `cell` and `table` are its lanes' descriptors
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
+//! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
 //! - `errors`: every exception, made in one place
 
@@ -12,6 +13,7 @@ mod convert;
 mod deadline;
 mod errors;
 mod handle;
+mod recon;
 mod shard;
 mod table;
 mod turns;
@@ -22,6 +24,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::handle::Handle;
+    #[pymodule_export]
+    use crate::recon::{recon_canonical, recon_tagged, warp_fields};
     #[pymodule_export]
     use crate::shard::{Counts, DeadLetter, Shard};
     #[pymodule_export]
@@ -38,6 +42,7 @@ mod _core {
         let hook = [("after_in_child", after)].into_py_dict(module.py())?;
         module.py().import("os")?.call_method("register_at_fork", (), Some(&hook))?;
         crate::cell::add(module)?;
+        crate::recon::add(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -234,7 +234,8 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             Some(
                 '+' | '-' | '*' | '/' | '%' | '&' | '|' | '^' | '=' | '<' | '>' | '?' | '.' | '(' | '!' | '~' | '$',
             ) if self.within_expression() => self.no_expressions(),
-            Some(c) => format!("expected {expected}, found `{}`", c.escape_debug()),
+            Some(c) if c.is_control() => format!("expected {expected}, found {}", c.escape_unicode()),
+            Some(c) => format!("expected {expected}, found `{c}`"),
         };
         ReconError { offset: at, reason }
     }
