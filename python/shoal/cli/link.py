@@ -135,8 +135,8 @@ def plain(change: "Change") -> Any:
             return {"key": key, "removed": True}
         case Clear():
             return {"cleared": True}
-        case Cut(what, count):
-            return {what: count}
+        case Cut(what, number):
+            return {what: number}
 
 
 class Breaks:

@@ -93,7 +93,7 @@ class Live:
     @property
     def _is_stream(self) -> bool:
         """Nothing came with the sync: a lane whose events have no state behind them, such as a command lane."""
-        return not self._link.has_value
+        return not self._link.has_state
 
     def _map(self, rows: int) -> RenderableType:
         state = self._link.state

@@ -31,7 +31,7 @@ class Cut(NamedTuple):
     """A map lane kept only its first entries, or lost them: which are the first, only the server knows."""
 
     what: Literal["take", "drop"]
-    count: int
+    number: int
 
 
 Change = Set | Update | Remove | Clear | Cut

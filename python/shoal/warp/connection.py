@@ -19,6 +19,12 @@ from shoal.warp.link import Link, reason_of, unlinked
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
+# What this end closes a connection for; it would come again (RFC 6455, 7.4.1).
+_FAULTS = {
+    1002: "breaks the WebSocket protocol",
+    1007: "sent a message that is no UTF-8",
+    1009: "sent a message of over {most:,} bytes",
+}
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
@@ -37,6 +43,8 @@ class Bounds:
     # the pause before the first attempt after a break, and the longest one; each is shortened at random by up to half
     first_pause: float = 0.25
     longest_pause: float = 15.0
+    # the pause before a node is asked for again that is not there yet after a break
+    absent_pause: float = 1.0
     # bytes of one message
     message_bytes: int = 64 << 20
     # changes of a link that wait for its reader
@@ -205,10 +213,10 @@ class Connection:
         while True:
             try:
                 frame = await made.recv(decode=True)
-            except UnicodeDecodeError:
-                await made.close(1007)
-                raise NoConnection(f"{self.address} sent a frame that is no UTF-8") from None
             except ConnectionClosed as closed:
+                if closed.sent is not None and not closed.rcvd_then_sent and closed.sent.code in _FAULTS:
+                    words = _FAULTS[closed.sent.code].format(most=self.bounds.message_bytes)
+                    raise NoConnection(f"{self.address} {words}") from None
                 return _closing(closed)
             try:
                 envelope = read(str(frame))
@@ -256,7 +264,7 @@ class Connection:
 
     async def _ask_again(self, place: tuple[str, str], link: Link) -> None:
         """After a pause: the twin may be made again by what the server reads."""
-        await asyncio.sleep(max(1.0, self.bounds.first_pause))
+        await asyncio.sleep(self.bounds.absent_pause)
         if self._links.get(place) is link:
             await self._send(link.request())
 

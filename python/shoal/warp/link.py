@@ -38,6 +38,8 @@ class Link:
         self.state = State(bounds.entries)
         # The server has told the present state: what came since is newer.
         self.is_synced = False
+        # Something came with the sync: the lane has a value, or a map has entries.
+        self.has_state = False
         self._connection = connection
         self._wants_state = sync
         self._rate = rate
@@ -105,6 +107,7 @@ class Link:
                 for gone in self.state.end():
                     await self._put(gone)
             self._linked.set()
+            self.has_state = self.has_state or bool(self.state.kind)
             self.is_synced = True
             self._synced.set()
         return None
