@@ -193,6 +193,8 @@ class Queries:
                     raise NoConnection(f"{address}: an answer of over {LONGEST_ANSWER >> 20} MiB")
                 if time.monotonic() > until:
                     raise TimeoutError
+            # read to its end, so that the connection can be used again
+            response.close()
             return _Answer(response.status, kind, bytes(read))
         except ConnectionRefusedError:
             raise NoConnection(f"nobody listens at {address}") from None

@@ -48,8 +48,11 @@ def _parser() -> argparse.ArgumentParser:
         usage="shoal [-h] [--version] COMMAND …",
         description="Live digital twins: every entity of a stream as an object with state,\nbehaviour and an address.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
-    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    # both stand in the usage: a screen has 24 lines
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="store_true", help=argparse.SUPPRESS)
     commands = parser.add_subparsers(prog="shoal", metavar="COMMAND", help=argparse.SUPPRESS)
     lines = []
     for title, group in COMMANDS.items():

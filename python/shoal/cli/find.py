@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
 
 def command(chosen: argparse.Namespace) -> int:
     from shoal.cli.columns import write_twins
-    from shoal.cli.formats import form_of, to_json, writer
+    from shoal.cli.formats import form_of, writer
     from shoal.cli.populations import named
     from shoal.errors import NotShoal
     from shoal.queries import Queries
@@ -53,15 +53,13 @@ def command(chosen: argparse.Namespace) -> int:
             return 0
         fields = [name for name in chosen.fields.replace(",", " ").split() if name != "uri"]
         columns = None
+        write = writer(form)
         for page in queries.pages(population.all, chosen.conditions, fields, chosen.limit):
+            twins = [json.loads(bytes(twin)) for twin in page]
             if form == "table":
-                columns = write_twins([json.loads(twin) for twin in page], columns)
-            elif form == "recon":
-                write = writer(form)
-                for twin in page:
-                    print(write(json.loads(twin)))
+                columns = write_twins(twins, columns)
             else:
-                for twin in page:
-                    print(to_json(json.loads(twin)))
+                for twin in twins:
+                    print(write(twin))
     return 0
 
