@@ -68,4 +68,4 @@ def _answer(line: bytes, answer: Callable[[str], str]) -> str:
 
 
 def _error(reason: str, offset: int) -> str:
-    return json.dumps({"error": reason, "offset": offset}, ensure_ascii=False)
+    return json.dumps({"error": reason, "offset": offset})

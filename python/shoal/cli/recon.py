@@ -55,8 +55,8 @@ def _answer(form: str) -> Callable[[str], str]:
     if form == "tagged":
         return recon_tagged
     if form == "canonical":
-        return lambda text: json.dumps(recon_canonical(text), ensure_ascii=False)
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_base64).encode
+        return lambda text: json.dumps(recon_canonical(text))
+    encode = json.JSONEncoder(allow_nan=False, default=_base64).encode
     return lambda text: encode(loads(text))
 
 

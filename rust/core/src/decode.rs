@@ -4,6 +4,7 @@
 //! - `row`: a row of delimited text, every field of which is text
 //! - `tree`: a JSON text as a `Value`, for the types that only Python can check
 //! - `field`: a value of a declared type, in both
+//! - `template`: what records of one source have in common, so that most are read without looking for names
 //! - `scan`: JSON's grammar; `string`, `number`: its scalars; `key`: a name that is expected; `keys`: no key twice
 //! - `write`: a `Value` as JSON
 //!
@@ -28,12 +29,16 @@ pub(crate) mod record;
 mod row;
 pub(crate) mod scan;
 mod string;
+mod template;
 mod tree;
 mod write;
 
 pub use json::decode_json;
+pub(crate) use json::prepare;
 pub(crate) use key::Key;
+pub(crate) use number::Number;
 pub use row::{RowPlan, decode_row};
+pub(crate) use template::{Sink, Target, Template};
 pub use tree::{check_tree, parse_tree};
 pub use write::write_json;
 

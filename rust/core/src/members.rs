@@ -235,6 +235,14 @@ impl Membership {
         }
     }
 
+    /// The same, if what a turn has touched concerns this membership.
+    #[inline]
+    pub fn mark_touched(&mut self, row: u32, touched: &[u64]) {
+        if self.concern.iter().zip(touched).any(|(concern, touched)| concern & touched != 0) {
+            self.mark(row);
+        }
+    }
+
     pub fn is_marked(&self) -> bool {
         !self.marked.is_empty()
     }

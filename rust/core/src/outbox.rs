@@ -260,6 +260,11 @@ impl Outbox {
         }
     }
 
+    /// Links that are open.
+    pub fn links(&self) -> usize {
+        self.queues.len() - self.free.len()
+    }
+
     // -- the connection
 
     /// A whole frame that goes before all links': a pong, a refusal.

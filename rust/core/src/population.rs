@@ -258,6 +258,11 @@ impl Population {
         self.rows.iter().flat_map(|page| page.iter().copied()).filter(|row| *row != NO_ROW)
     }
 
+    /// Whether a `changed` handler waits for this column.
+    pub fn is_watched(&self, column: u16) -> bool {
+        self.watch[column as usize] != UNWATCHED
+    }
+
     // -- the turn's end
 
     /// Swaps every change of the log with its cell, the last first: the row is as it was before the turn, and the log
@@ -309,7 +314,22 @@ impl Population {
     /// Keeps the turn: its changes are the row's, and dirty until the next commit.
     #[inline]
     pub fn keep(&mut self, row: u32, log: &mut Log) {
-        let any = match (self.dirty.as_mut_slice(), log.touched.as_slice()) {
+        self.soil(row, &log.touched);
+        if !log.freed.is_empty() {
+            for (map, slot) in log.freed.drain(..) {
+                self.maps[map as usize].release(slot);
+            }
+        }
+        log.bits.clear();
+        if !log.entries.is_empty() {
+            log.entries.clear();
+        }
+    }
+
+    /// What a kept turn has touched (one bit a column, then one a map) is dirty until the next commit.
+    #[inline(always)]
+    pub fn soil(&mut self, row: u32, touched: &[u64]) {
+        let any = match (self.dirty.as_mut_slice(), touched) {
             ([word], [touched]) => {
                 let bits = word.raw_mut(row);
                 std::mem::replace(bits, *bits | touched)
@@ -321,15 +341,6 @@ impl Population {
         };
         if any == 0 {
             self.dirty_rows.push(row);
-        }
-        if !log.freed.is_empty() {
-            for (map, slot) in log.freed.drain(..) {
-                self.maps[map as usize].release(slot);
-            }
-        }
-        log.bits.clear();
-        if !log.entries.is_empty() {
-            log.entries.clear();
         }
     }
 

@@ -109,10 +109,55 @@ impl Router {
         if uri.is_empty() { "/".to_owned() } else { uri }
     }
 
+    /// The path of an address from outside, as `route` takes it. Errors: it is of another server.
+    pub fn normal(&self, address: &str) -> Result<String, String> {
+        resolve("/", address)
+    }
+
+    /// Whether a pattern has the shape of this URI, whatever its parameters.
+    pub fn matches(&self, uri: &str) -> bool {
+        segments(uri).is_some_and(|parts| self.patterns.iter().any(|pattern| matches(pattern, &parts)))
+    }
+
+    /// The population whose twins are listed at this URI: `/bus` and `/bus/*` for `/bus/{id}`. Of several that begin
+    /// alike, the one with the fewest parameters.
+    pub fn population_below(&self, uri: &str) -> Option<PopulationId> {
+        let start = uri.strip_suffix("/*").or((uri.len() > 1).then_some(uri))?;
+        let parts = segments(start)?;
+        let below = |pattern: &&Vec<Segment>| {
+            let (start, rest) = pattern.split_at(literals(pattern));
+            !rest.is_empty() && matches(start, &parts)
+        };
+        let found = self.patterns.iter().enumerate().filter(|(_, pattern)| below(pattern));
+        found.min_by_key(|(_, pattern)| pattern.len()).map(|(number, _)| PopulationId(number as u16))
+    }
+
+    /// Where the population's twins are listed; None where another's are, or a twin stands.
+    pub fn listed_at(&self, population: PopulationId) -> Option<String> {
+        let pattern = &self.patterns[population.0 as usize];
+        let start = pattern[..literals(pattern)].iter().fold(String::new(), |start, segment| match segment {
+            Segment::Literal(text) => start + "/" + text,
+            Segment::Parameter(_) => start,
+        });
+        let uri = if self.matches(&start) || start.is_empty() { format!("{start}/*") } else { start };
+        (self.population_below(&uri) == Some(population)).then_some(uri)
+    }
+
     /// How many parameters the population's pattern has.
     pub fn parameters(&self, population: PopulationId) -> usize {
         self.patterns[population.0 as usize].iter().filter(|segment| matches!(segment, Segment::Parameter(_))).count()
     }
+}
+
+/// A path's segments; None where it does not begin with `/`.
+fn segments(uri: &str) -> Option<Vec<&str>> {
+    let path = uri.strip_prefix('/').or(uri.is_empty().then_some(""))?;
+    Some(if path.is_empty() { Vec::new() } else { path.split('/').collect() })
+}
+
+/// Literal segments that a pattern begins with.
+fn literals(pattern: &[Segment]) -> usize {
+    pattern.iter().take_while(|segment| matches!(segment, Segment::Literal(_))).count()
 }
 
 /// Whether a pattern may match an address of these literals and one more segment.
@@ -289,6 +334,21 @@ mod tests {
         assert_eq!(router.route("/tram/special"), Ok((PopulationId(2), "tram".into())));
         assert_eq!(router.route("/tram/7"), Ok((PopulationId(0), "tram\x007".into())));
         assert!(router.route("/bus").is_err());
+    }
+
+    #[test]
+    fn a_population_is_listed_below_its_literal_segments() {
+        let router = router(&["/bus/{id}/{n}", "/bus/{id}", "/bus", "/stop/{id}", "/{any}/x", "/city"]);
+        assert_eq!(router.population_below("/bus/*"), Some(PopulationId(1)));
+        assert_eq!(router.population_below("/stop"), Some(PopulationId(3)));
+        assert_eq!(router.population_below("/*"), Some(PopulationId(4)));
+        assert_eq!(router.population_below("/city"), None);
+        assert_eq!(router.population_below("/"), None);
+        assert_eq!(router.listed_at(PopulationId(0)), None);
+        assert_eq!(router.listed_at(PopulationId(1)).as_deref(), Some("/bus/*"));
+        assert_eq!(router.listed_at(PopulationId(3)).as_deref(), Some("/stop"));
+        assert_eq!(router.listed_at(PopulationId(4)).as_deref(), Some("/*"));
+        assert_eq!(router.listed_at(PopulationId(5)), None);
     }
 
     #[test]

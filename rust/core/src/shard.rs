@@ -90,6 +90,8 @@ impl Counts {
 }
 
 pub struct Shard {
+    /// The app's name.
+    pub app: EcoString,
     pub populations: Vec<Class>,
     pub memberships: Vec<Membership>,
     pub router: Router,
@@ -153,6 +155,8 @@ pub struct Shard {
     pub merging: bool,
     /// A source that the others must wait for has nothing yet.
     pub starved: bool,
+    /// No turns run ahead of others (`feed::sweep`): for comparing the two ways.
+    pub one_by_one: bool,
 
     pub dead: Vec<DeadLetter>,
     pub inner_counts: Counts,
@@ -205,6 +209,7 @@ impl Shard {
         let wake = Wake::new().map_err(|error| format!("no eventfd could be made: {error}"))?;
         let wake = Arc::new(wake);
         Ok(Shard {
+            app: declaration.app,
             exchange: Exchange::new(Arc::clone(&wake)),
             serving: false,
             peers_first: false,
@@ -243,6 +248,7 @@ impl Shard {
             next_source: 0,
             merging: false,
             starved: false,
+            one_by_one: false,
             dead: Vec::new(),
             inner_counts: Counts::default(),
             outside_counts: Counts::default(),

@@ -300,10 +300,7 @@ impl Shard {
         }
         population.table.keep(turn.row, &mut turn.log);
         for at in &population.member_of {
-            let membership = &mut self.memberships[*at];
-            if membership.concern.iter().zip(&turn.log.touched).any(|(concern, touched)| concern & touched != 0) {
-                membership.mark(turn.row);
-            }
+            self.memberships[*at].mark_touched(turn.row, &turn.log.touched);
         }
         if !turn.log.timers.is_empty() {
             let (population, twin) = (turn.population, turn.id);
@@ -394,10 +391,7 @@ impl Shard {
 
     fn mark_members(&mut self, population: PopulationId, row: u32) {
         for at in &self.populations[population.0 as usize].member_of {
-            let membership = &mut self.memberships[*at];
-            if membership.concern.iter().zip(&self.turn.log.touched).any(|(concern, touched)| concern & touched != 0) {
-                membership.mark(row);
-            }
+            self.memberships[*at].mark_touched(row, &self.turn.log.touched);
         }
     }
 

@@ -7,6 +7,8 @@ mod dump;
 mod load;
 mod names;
 
+use std::fmt::Write;
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
@@ -44,13 +46,14 @@ pub fn loads<'py>(text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         &copied
     } else {
         let kind = text.get_type();
-        return Err(PyTypeError::new_err(format!("the Recon text must be str, bytes or bytearray, not {}", kind.name()?)));
+        return Err(PyTypeError::new_err(format!(
+            "the Recon text must be str, bytes or bytearray, not {}",
+            kind.name()?
+        )));
     };
     match std::str::from_utf8(bytes) {
         Ok(string) => load::load(string, text),
-        Err(error) => {
-            Err(ReconDecodeError::new_err(("invalid UTF-8", text.clone().unbind(), error.valid_up_to())))
-        }
+        Err(error) => Err(ReconDecodeError::new_err(("invalid UTF-8", text.clone().unbind(), error.valid_up_to()))),
     }
 }
 
@@ -74,6 +77,23 @@ fn utf8(out: Vec<u8>) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// JSON in ASCII, so that no reader splits its line at U+2028. Other characters stand in strings only.
+fn ascii(json: Vec<u8>) -> String {
+    let json = utf8(json);
+    if json.is_ascii() {
+        return json;
+    }
+    let mut out = String::with_capacity(json.len() * 2);
+    for c in json.chars() {
+        match c.is_ascii() {
+            true => out.push(c),
+            // Writing to a String cannot fail.
+            false => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| drop(write!(out, "\\u{unit:04x}"))),
+        }
+    }
+    out
+}
+
 /// The structure of a text as JSON in which no difference is lost.
 #[pyfunction]
 #[pyo3(signature = (text, /))]
@@ -81,7 +101,7 @@ pub fn recon_tagged(text: &Bound<'_, PyString>) -> PyResult<String> {
     let mut out = Vec::new();
     let string = text.to_str()?;
     recon::write_tagged(&recon::read_tree(string).map_err(|fault| decode_error(&fault, string, text))?, &mut out);
-    Ok(utf8(out))
+    Ok(ascii(out))
 }
 
 /// The text that swim-java writes for what a text says.
@@ -101,7 +121,7 @@ pub fn warp_fields(frame: &Bound<'_, PyString>) -> PyResult<String> {
     let mut out = Vec::new();
     let string = frame.to_str()?;
     warp::write_fields(string, &mut out).map_err(|fault| decode_error(&fault, string, frame))?;
-    Ok(utf8(out))
+    Ok(ascii(out))
 }
 
 /// Adds `loads` and `dumps` under names of their own.

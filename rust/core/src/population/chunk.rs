@@ -136,6 +136,19 @@ impl<T: Copy + Default> Chunked<T> {
         chunk.valid.get(at).then(|| chunk.values[at])
     }
 
+    /// `get` without looking whether there is such a row.
+    ///
+    /// # Safety
+    /// `reach(row)` has been called.
+    #[inline(always)]
+    pub unsafe fn get_unchecked(&self, row: u32) -> Option<T> {
+        debug_assert!((row as usize / CHUNK) < self.chunks.len());
+        // SAFETY: by the contract above.
+        let chunk = unsafe { self.chunks.get_unchecked(row as usize / CHUNK) }.read();
+        let at = row as usize % CHUNK;
+        chunk.valid.get(at).then(|| chunk.values[at])
+    }
+
     /// Has the cell on its way to the cache.
     #[inline(always)]
     pub fn prefetch(&self, row: u32) {

@@ -229,7 +229,9 @@ impl<'py> Writer<'py> {
                 Scalar::Int(x) => Tree::Number(Number::Int(x)),
                 Scalar::Big(digits) => Tree::Number(Number::Big(digits.into())),
                 Scalar::Float(x) if x.is_finite() => Tree::Number(Number::Float(x)),
-                Scalar::Float(x) => return Err(ReconError::new_err(format!("{x} has no Recon form that all peers read"))),
+                Scalar::Float(x) => {
+                    return Err(ReconError::new_err(format!("{x} has no Recon form that all peers read")));
+                }
                 Scalar::Text(text) => Tree::text(text.to_str()?),
                 Scalar::Bytes(bytes) => Tree::Data(bytes.as_slice().into()),
                 Scalar::Time(x) => recon::to_tree(&Value::Time(x)),

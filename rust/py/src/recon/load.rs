@@ -147,12 +147,7 @@ impl<'a, 'py> Build<'a> for Objects<'py, '_> {
     }
 
     #[inline(always)]
-    fn slot(
-        &mut self,
-        record: &mut Record<'py>,
-        key: Key<'a, Self::Value>,
-        value: Self::Value,
-    ) -> Result<(), Fault> {
+    fn slot(&mut self, record: &mut Record<'py>, key: Key<'a, Self::Value>, value: Self::Value) -> Result<(), Fault> {
         let name = match key {
             Key::Text(text) => self.names.get(self.py, &text),
             Key::Other(key) => self.name_of(&key)?,
