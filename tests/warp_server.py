@@ -1,4 +1,4 @@
-"""Servers to test clients against: a WARP server that says what it is told to, and an HTTP server that answers as Shoal."""
+"""Servers to test clients against: one that speaks WARP as it is told to, and one that answers HTTP as Shoal."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class WarpServer:
         # what clients have sent, in order
         self.heard: list[Envelope] = []
         self.subprotocols: list[str | None] = []
+        # the codes of clients that have closed
+        self.closed: list[int | None] = []
         self._changed = threading.Condition()
 
     def __enter__(self) -> WarpServer:
@@ -129,6 +131,7 @@ class WarpServer:
                     await connection.send(answer)
         finally:
             self._open.discard(connection)
+            self.closed.append(connection.close_code)
 
 
 def replay(name: str) -> Answer:
@@ -155,6 +158,8 @@ def replay(name: str) -> Answer:
             asked[place].append(entry["text"])
 
     def answer(envelope: Envelope) -> list[str]:
+        if envelope.tag == "unlink" and ("unlink", envelope.node, envelope.lane) not in recorded:
+            return [f'@unlinked(node:"{envelope.node}",lane:"{envelope.lane}")']
         answers = recorded.get((envelope.tag, envelope.node, envelope.lane), [[]])
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
@@ -220,6 +225,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     calls: list[Call]
     answer: Callable[[Call], tuple[int, Any]]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A test may break a connection."""
 
 
 @contextmanager

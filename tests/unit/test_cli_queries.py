@@ -41,7 +41,7 @@ def problem(status: int, detail: str, **more: Any) -> tuple[int, Any]:
 
 
 def fleet(call: Call) -> tuple[int, Any]:
-    method, target, kind, body = call
+    method, target, _, body = call
     url = urlsplit(target)
     query = {name: values[0] for name, values in parse_qs(url.query).items()}
     if method == "POST":
@@ -200,7 +200,7 @@ def test_a_node_may_be_a_whole_url(server: list[Call], shoal: Shoal, monkeypatch
 
 
 def test_find_follows_the_pages(server: list[Call], shoal: Shoal) -> None:
-    code, out, _ = shoal("find", "bus", "speed > 20 and route = 12", "name = \"a b\"", "--fields", "speed, route")
+    code, out, _ = shoal("find", "bus", "speed > 20 and route = 12", 'name = "a b"', "--fields", "speed, route")
     assert code == 0
     assert [json.loads(line) for line in out.splitlines()] == BUSES
     asked = parse_qs(urlsplit(server[1][1]).query)
@@ -265,9 +265,7 @@ def test_a_server_with_smaller_pages_is_asked_for_them(shoal: Shoal) -> None:
         ("late", "application/x-recon", b"late"),
     ],
 )
-def test_a_command_goes_as_json_or_recon(
-    server: list[Call], shoal: Shoal, body: str, kind: str, sent: bytes
-) -> None:
+def test_a_command_goes_as_json_or_recon(server: list[Call], shoal: Shoal, body: str, kind: str, sent: bytes) -> None:
     assert shoal("command", "/bus/7", "report", body) == (0, "", "")
     assert server[-1] == ("POST", "/bus/7?lane=report", kind, sent)
 
@@ -312,7 +310,8 @@ def test_nobody_there_says_what_to_do(shoal: Shoal) -> None:
         code, out, errors = shoal(*arguments, "--url", f"http://127.0.0.1:{port}")
         assert (code, out) == (3, "")
         assert errors == (
-            f"shoal: nobody listens at http://127.0.0.1:{port}: start `shoal run APP` there, or set SHOAL_URL or --url\n"
+            f"shoal: nobody listens at http://127.0.0.1:{port}: "
+            "start `shoal run APP` there, or set SHOAL_URL or --url\n"
         )
 
 
@@ -357,9 +356,7 @@ def test_a_command_whose_connection_breaks_says_that_it_may_have_been_carried_ou
 
 
 @pytest.mark.parametrize("name", ["ls", "get", "find", "sync", "link", "command"])
-def test_help_has_an_example_and_fits_a_screen(
-    shoal: Shoal, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_help_has_an_example_and_fits_a_screen(shoal: Shoal, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = shoal(name, "--help")
     assert code == 0

@@ -17,7 +17,9 @@ from shoal.warp.envelope import attribute, read, write
 
 R = TypeVar("R")
 
-QUICK = Bounds(open_seconds=5, answer_seconds=5, close_seconds=0.2, first_pause=0.01, longest_pause=0.05, absent_pause=0.01)
+QUICK = Bounds(
+    open_seconds=5, answer_seconds=5, close_seconds=0.2, first_pause=0.01, longest_pause=0.05, absent_pause=0.01
+)
 
 
 def run(main: Coroutine[Any, Any, R]) -> R:
@@ -271,6 +273,22 @@ def test_a_command_is_sent_after_its_lane_is_known_and_read_before_it_returns() 
                 return [f"{one.tag} {one.body}" for one in server.heard]
 
     assert run(main()) == ["link ", "command {x:1}", "unlink "]
+
+
+def test_a_command_that_may_be_lost_is_told() -> None:
+    async def main() -> None:
+        def answer(envelope: Any) -> list[str]:
+            if envelope.tag == "command":
+                asyncio.get_running_loop().call_soon(lambda: [one.transport.abort() for one in server._open])
+                return []
+            return [] if envelope.tag == "unlink" else lane("/a", "b")(envelope)
+
+        with WarpServer(answer) as server:
+            async with Connection(Address.parse(server.url), QUICK) as connection:
+                with pytest.raises(NoConnection, match="the connection broke; the command may have been carried out"):
+                    await connection.command("/a", "b", "5")
+
+    run(main())
 
 
 def test_a_server_without_an_answer_is_not_waited_for_longer_than_the_bound() -> None:

@@ -63,5 +63,6 @@ def _parser() -> argparse.ArgumentParser:
         names = [name for name in commands.choices if name not in before]
         words = {action.dest: action.help for action in commands._choices_actions}
         lines.extend(f"  {name:<10}{words[name]}" for name in names)
-    parser.epilog = "\n".join([*lines, "", "example: shoal run transit.py, and then shoal ls, shoal get /bus/7,\nshoal link /bus/7 speed. shoal COMMAND --help says more."])
+    lines += ["", "example: shoal run transit.py, and beside it shoal ls, shoal get /bus/7,", "shoal link /bus/7 speed"]
+    parser.epilog = "\n".join([*lines, "", "shoal COMMAND --help says more."])
     return parser

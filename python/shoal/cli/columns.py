@@ -40,7 +40,7 @@ class Columns:
         from rich.cells import cell_len
 
         for place, name in enumerate(self.names):
-            column = [row[place] for row in rows if row[place] is not None]
+            column = [row[place] for row in rows if row[place] is not None and row[place] != ""]
             self._right.append(bool(column) and all(is_number(value) for value in column))
             widest = max((cell_len(row[place]) for row in texts), default=0)
             self._widths.append(max(widest, cell_len(name) if self._header else 0))

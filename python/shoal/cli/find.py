@@ -62,4 +62,3 @@ def command(chosen: argparse.Namespace) -> int:
                 for twin in twins:
                     print(write(twin))
     return 0
-

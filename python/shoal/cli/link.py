@@ -1,7 +1,6 @@
 """``shoal link``: every change of a lane, as it comes."""
 
 import argparse
-import asyncio
 import contextlib
 import signal
 import sys
@@ -58,6 +57,8 @@ def command(chosen: argparse.Namespace) -> int:
 
 
 async def _follow(where: "Address", node: str, form: str, chosen: argparse.Namespace) -> None:
+    import asyncio
+
     from shoal.cli.swim import bounds
     from shoal.warp import Connection
 
@@ -78,6 +79,8 @@ async def _follow(where: "Address", node: str, form: str, chosen: argparse.Names
 
 
 async def _show(link: "Link", view: View, count: int | None) -> None:
+    import asyncio
+
     changes = link.changes()
     # asks for the first change before the server's word can come
     following = asyncio.ensure_future(anext(changes))
@@ -154,7 +157,6 @@ class Breaks:
     def returned(self) -> None:
         self._broken = False
         print(f"shoal: {self._where}: linked again", file=sys.stderr, flush=True)
-
 
 
 def _rate(text: str) -> float:

@@ -52,9 +52,7 @@ def command(chosen: argparse.Namespace) -> int:
         if form == "table":
             rows: list[list[Any]] = [[one.path, one.twins] for one in app.populations]
             if chosen.long:
-                rows = [
-                    [one.cls, one.pattern, one.twins, " ".join(one.lanes)] for one in app.populations
-                ]
+                rows = [[one.cls, one.pattern, one.twins, " ".join(one.lanes)] for one in app.populations]
             Columns(["class", "pattern", "twins", "lanes"] if chosen.long else ["", ""], chosen.long).write(rows)
         else:
             for one in app.populations:

@@ -4,13 +4,17 @@ import argparse
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal.cli.faults import EXIT_NO_CONNECTION, EXIT_REFUSED, EXIT_USAGE, Fault
 from shoal.errors import NoConnection, NotShoal, OverLimit, Refused, Unlinked
-from shoal.warp.address import DEFAULT, Address, split_node
 
-EXITS = f"exit code: 0 done, {EXIT_REFUSED} not found or refused, {EXIT_USAGE} usage, {EXIT_NO_CONNECTION} no connection"
+if TYPE_CHECKING:
+    from shoal.warp import Address
+
+EXITS = (
+    f"exit code: 0 done, {EXIT_REFUSED} not found or refused, {EXIT_USAGE} usage, {EXIT_NO_CONNECTION} no connection"
+)
 
 Option = Callable[..., argparse.Action]
 
@@ -48,20 +52,28 @@ class _Screen(argparse.RawDescriptionHelpFormatter):
 
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
         names = " ".join(
-            f"[{action.metavar}]" if action.nargs == "?" else f"[{action.metavar} …]" if action.nargs == "*" else str(action.metavar)
+            f"[{action.metavar}]"
+            if action.nargs == "?"
+            else f"[{action.metavar} …]"
+            if action.nargs == "*"
+            else str(action.metavar)
             for action in actions
             if not action.option_strings
         )
         super().add_usage(f"{self._prog} {names} [options]".replace("  ", " "), [], [], prefix)
 
 
-def address(chosen: argparse.Namespace) -> Address:
+def address(chosen: argparse.Namespace) -> "Address":
     """``--url``, ``$SHOAL_URL``, or this machine's."""
+    from shoal.warp.address import DEFAULT
+
     return _parsed(chosen.url or os.environ.get("SHOAL_URL") or DEFAULT)
 
 
-def address_and_node(chosen: argparse.Namespace) -> tuple[Address, str]:
+def address_and_node(chosen: argparse.Namespace) -> "tuple[Address, str]":
     """Of ``NODE``, which may name the server itself: ``warp://host:9001/bus/7``."""
+    from shoal.warp import split_node
+
     url, node = split_node(chosen.node)
     return (address(chosen) if url is None else _parsed(url)), node
 
@@ -87,7 +99,9 @@ def count(text: str) -> int:
     return int(text)
 
 
-def _parsed(text: str) -> Address:
+def _parsed(text: str) -> "Address":
+    from shoal.warp import Address
+
     try:
         return Address.parse(text)
     except ValueError as error:

@@ -34,9 +34,9 @@ class Bounds:
 
     # a connection is open within this time, TLS and handshake included
     open_seconds: float = 10.0
-    # an answer to link, sync and unlink
+    # the answer to a link or a command, and the whole present state after a sync
     answer_seconds: float = 10.0
-    # the closing handshake
+    # the closing handshake, and the answer to an unlink
     close_seconds: float = 1.0
     # an idle connection shows this often that it lives
     ping_seconds: float = 20.0
@@ -79,6 +79,8 @@ class Connection:
         self._socket: ClientConnection | None = None
         self._reading: asyncio.Task[None] | None = None
         self._failed: ShoalError | None = None
+        # breaks so far
+        self._breaks = 0
 
     async def __aenter__(self) -> Self:
         self._socket = await self._open()
@@ -111,19 +113,21 @@ class Connection:
         await self._send(link.request())
         return link
 
-    async def unlink(self, link: Link) -> None:
-        """As ``Link.close``."""
+    async def unlink(self, link: Link, seconds: float | None = None) -> bool:
+        """As ``Link.close``. False: the server has not answered within ``seconds``, or else ``close_seconds``."""
         place = _place(link.node, link.lane)
         if self._links.get(place) is not link:
-            return
+            return True
         del self._links[place]
         link.end(None)
         left = self._leaving[place] = asyncio.Event()
         try:
             await self._send(write("unlink", link.node, link.lane))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.bounds.answer_seconds):
-                    await left.wait()
+            async with asyncio.timeout(self.bounds.close_seconds if seconds is None else seconds):
+                await left.wait()
+            return True
+        except TimeoutError:
+            return False
         finally:
             self._leaving.pop(place, None)
 
@@ -135,8 +139,16 @@ class Connection:
         """
         link = await self.link(node, lane, sync=False)
         await link.opened()
+        breaks = self._breaks
         await self._send(write("command", node, lane, body))
-        await self.unlink(link)
+        answered = await self.unlink(link, self.bounds.answer_seconds)
+        if self._breaks != breaks:
+            raise NoConnection(f"{self.address}: the connection broke; the command may have been carried out")
+        if not answered:
+            raise NoConnection(
+                f"{self.address}: no answer within {self.bounds.answer_seconds:g} s; "
+                "the command may have been carried out"
+            )
 
     # -- the socket
 
@@ -187,6 +199,9 @@ class Connection:
                 self._failed = error
                 self._end_all(error)
                 return
+            self._breaks += 1
+            for left in self._leaving.values():
+                left.set()
             pause = self.bounds.first_pause
             while True:
                 shortened = pause * random.uniform(0.5, 1.0)
@@ -198,8 +213,6 @@ class Connection:
                     break
                 except NoConnection as error:
                     reason = str(error)
-            for left in self._leaving.values():
-                left.set()
             for link in list(self._links.values()):
                 await self._send(link.request())
             self._on_return()

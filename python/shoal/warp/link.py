@@ -56,10 +56,14 @@ class Link:
     async def opened(self) -> None:
         """Waits for the server's word. Raises ``Unlinked`` where it refuses, ``NoConnection`` where it is silent."""
         await self._until(self._linked, "no answer to the link")
+        if self._error is not None and not self._was_linked:
+            raise self._error
 
     async def synced(self) -> None:
         """Waits until ``state`` is the lane's. Raises as ``opened``."""
         await self._until(self._synced, "the present state did not come")
+        if self._error is not None and not self.is_synced:
+            raise self._error
 
     async def changes(self) -> AsyncIterator[Change]:
         """Every change from now on. Ends when the link is closed; raises what ended it otherwise. One at a time."""
@@ -76,7 +80,7 @@ class Link:
             raise self._error
 
     async def close(self) -> None:
-        """Unlinks; the server's answer is waited for, but not longer than the bound."""
+        """Unlinks; the server's answer is waited for, but not longer than ``Bounds.close_seconds``."""
         await self._connection.unlink(self)
 
     # -- what the connection does with it
@@ -95,6 +99,7 @@ class Link:
             self._was_linked = True
             self._linked.set()
         elif tag == "event":
+            self._was_linked = True
             self._linked.set()
             change = change_of(body, self.state.kind != "value")
             if isinstance(change, Cut):
@@ -139,8 +144,6 @@ class Link:
                 f"{self._connection.address}: {silence} of {self.node} {self.lane} "
                 f"within {self._bounds.answer_seconds:g} s"
             ) from None
-        if self._error is not None:
-            raise self._error
 
 
 def reason_of(body: str) -> str:
