@@ -79,7 +79,7 @@ enum News {
 #[derive(Debug, Default)]
 struct Watched {
     audiences: Vec<Audience>,
-    /// It stands in `Links::pending`.
+    /// It has news, and stands in `Links::pending`.
     pending: bool,
 }
 
@@ -104,7 +104,7 @@ struct PeerLinks {
 pub struct Links {
     populations: Vec<PopulationLinks>,
     peers: FxHashMap<PeerId, PeerLinks>,
-    /// Twins with news, each once; emptied by each commit.
+    /// Twins with news, and such that have told it meanwhile; bounded by a batch's turns, emptied by each commit.
     pending: Vec<(PopulationId, u32)>,
     /// Peers whose outboxes have got something, each once; emptied by each flush.
     touched: Vec<Arc<Peer>>,
@@ -366,7 +366,6 @@ impl Links {
     /// The same for one twin, before its next turn or for a link that is about to see its state.
     pub fn publish_one(&mut self, population: PopulationId, row: u32, class: &Class, commit: u64) {
         if self.has_news(population, row) {
-            self.pending.retain(|other| *other != (population, row));
             self.tell(population, row, class, commit);
             self.end_slow();
         }
@@ -374,7 +373,9 @@ impl Links {
 
     fn tell(&mut self, population: PopulationId, row: u32, class: &Class, commit: u64) {
         let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
-        watched.pending = false;
+        if !std::mem::replace(&mut watched.pending, false) {
+            return;
+        }
         for audience in &mut watched.audiences {
             if !audience.news.is_empty() {
                 let mut news = std::mem::take(&mut audience.news);

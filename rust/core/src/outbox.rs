@@ -240,7 +240,12 @@ impl Outbox {
                 queue.values += 1;
             }
             Item::Ordered(_) => queue.ordered += 1,
-            Item::Control(_) | Item::Clear(_) => {}
+            Item::Control(_) => {
+                // it may be a snapshot's event: what is newer must not take a place before it
+                queue.newest = None;
+                queue.keys.clear();
+            }
+            Item::Clear(_) => {}
         }
         self.bytes += size;
         queue.items.push_back(item);

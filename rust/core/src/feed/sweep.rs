@@ -1,7 +1,7 @@
 //! Runs of records whose turns only fold. They are decoded and looked up together, ahead of their turns; then each has its
 //! turn, in order: its folds step at once, and nothing else can happen in between. The first record for which something
-//! else must happen ends the run and takes the general way (`record`): it is no template's, a fold refuses it, or a
-//! lane changes that a handler waits for.
+//! else must happen ends the run and takes the general way (`record`): it is no template's, a fold refuses it, a lane
+//! changes that a handler waits for, or somebody has linked its twin.
 
 use std::ops::Range;
 
@@ -182,6 +182,10 @@ impl Shard {
                     None => return false,
                 },
             };
+        }
+        if self.links.watches(population, row) {
+            // its listeners are told of each turn
+            return false;
         }
         self.step_fused(id, at, layout, row)
     }

@@ -110,6 +110,20 @@ fn a_clear_empties_the_queue_but_for_answers() {
 }
 
 #[test]
+fn what_is_newer_than_a_snapshot_stays_behind_it() {
+    let (mut outbox, link) = blocked();
+    outbox.put(link, value("1 ")).unwrap();
+    outbox.put(link, entry("a", "a1 ")).unwrap();
+    outbox.put(link, Item::Control(frame("snapshot "))).unwrap();
+    outbox.put(link, value("2 ")).unwrap();
+    outbox.put(link, value("3 ")).unwrap();
+    outbox.put(link, entry("a", "a2 ")).unwrap();
+    let socket = Socket::new(100);
+    outbox.flush(&socket);
+    assert_eq!(socket.text(), "^1 a1 snapshot 3 a2 ");
+}
+
+#[test]
 fn ordered_events_are_all_kept_up_to_the_bound() {
     let (mut outbox, link) = blocked();
     for text in ["1", "2", "3", "4"] {

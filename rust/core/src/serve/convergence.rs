@@ -225,7 +225,7 @@ fn truth(shard: &Shard, node: &str, lane: &str) -> State {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn who_keeps_reading_ends_at_the_lane_s_state(acts in proptest::collection::vec(act(), 1..80)) {
