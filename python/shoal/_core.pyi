@@ -215,6 +215,15 @@ class Shard:
         """Readers end. What has been handed over is still work; of a paced source, what is due by now."""
     def stop(self) -> None:
         """on_stop of every twin becomes work."""
+    def serve(self, host: str, port: int) -> tuple[str, int, list[str]]:
+        """Listens for WARP and HTTP; port 0 is any that is free.
+
+        Returns the address, the port, and what the operator should know. RunFailed: it cannot be listened there.
+        """
+    def stop_listening(self) -> None:
+        """Nothing more is taken from outside; what has been is still work."""
+    def stop_serving(self, seconds: float) -> None:
+        """Ends all links and connections; blocks until they have ended, at most so long."""
     def close(self) -> None:
         """Ends readers; every later call raises."""
     # -- from outside

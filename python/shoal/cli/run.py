@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from shoal.run import Run, RunOptions
     from shoal.totals import Totals
 
+HOST = "127.0.0.1"
+PORT = 9001
+
 EPILOG = f"""\
 example:
   shoal run transit.py --set limit=25 --watch /city --watch "/bus/*"
+  curl http://127.0.0.1:9001/city
 
 A config field is taken from --set, else from APPNAME_FIELD in the environment,
 else from [config] of the TOML file beside the app (transit.toml, or app.toml),
@@ -32,7 +36,7 @@ on_stop runs, the closing line is printed.
 exit codes:
   {EXIT_DONE}  done, or ended by Ctrl-C or SIGTERM
   {EXIT_STRICT}  stopped by a dead letter (--strict)
-  {EXIT_USAGE}  the app, its config or the command line is wrong; nothing has run
+  {EXIT_USAGE}  the app, its config or the command line is wrong, or the port is taken; nothing has run
   {EXIT_FAILED}  a source or the dead-letter file failed
 """
 
@@ -41,14 +45,17 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "run",
         help="run an app",
-        description="Runs an app: reads its sources and keeps its twins until Ctrl-C.",
+        description="Runs an app: reads its sources, keeps its twins and serves them by WARP and HTTP until Ctrl-C.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     option = parser.add_argument
     option("app", metavar="APP.PY[:APP]", help="the app's file, and its name where the file makes several")
     option("--set", metavar="FIELD=VALUE", action="append", default=[], dest="sets", help="set a config field")
-    option("--once", action="store_true", help="end when all sources are exhausted")
+    option("--host", metavar="ADDRESS", default=HOST, help=f"where to serve (default: {HOST}; 0.0.0.0: all networks)")
+    option("--port", metavar="PORT", type=_port, help=f"where to serve (default: {PORT}; 0: any that is free)")
+    option("--once", action="store_true", help="end when all sources are exhausted; serves only where --port is given")
+    option("--reload", action="store_true", help="start anew whenever the app's files change")
     option("--strict", action="store_true", help="stop at the first dead letter and show it")
     option("--watch", metavar="URI", action="append", default=[], help='show these twins live: /city, "/bus/*"')
     option("--speed", metavar="FACTOR", type=_speed, help="replay files with a time at 60 times its pace, or max")
@@ -61,9 +68,20 @@ def command(chosen: argparse.Namespace) -> int:
     from shoal.cli.app_file import load_app
     from shoal.run import RunOptions
 
+    if chosen.reload:
+        from shoal.cli.reload import keep_running
+
+        return keep_running(chosen.app)
     app, path = load_app(chosen.app)
+    port = chosen.port if chosen.port is not None or chosen.once else PORT
     options = RunOptions(
-        once=chosen.once, strict=chosen.strict, dead_letters=chosen.dead_letters, speed=chosen.speed, signals=True
+        once=chosen.once,
+        strict=chosen.strict,
+        dead_letters=chosen.dead_letters,
+        speed=chosen.speed,
+        host=chosen.host,
+        port=port,
+        signals=True,
     )
     return run_app(app, path, options, chosen.sets, chosen.watch)
 
@@ -77,14 +95,14 @@ def run_app(
 ) -> int:
     """Runs the app of the file ``path``, prints what happens, gives the exit code. ``Fault`` where it cannot start."""
     from shoal.config import beside, load, table_of
-    from shoal.errors import ConfigError, DeclarationError
+    from shoal.errors import ConfigError, DeclarationError, RunFailed
     from shoal.progress import choose
     from shoal.run import Run, RunOptions, with_loop
     from shoal.settings import settings_from
 
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=logging.INFO, handlers=[_ToStderr()])
     failures = Failures()
-    options = dataclasses.replace(options or RunOptions(signals=True), on_error=failures)
+    options = dataclasses.replace(options or RunOptions(port=PORT, signals=True), on_error=failures)
     toml = beside(path)
     try:
         config = load(app.config_type, app.name, sets=sets, environ=os.environ, toml=toml)
@@ -96,6 +114,14 @@ def run_app(
     except (ConfigError, DeclarationError) as error:
         raise Fault(explain(error)) from error
     try:
+        try:
+            notes = run.listen()
+        except RunFailed as error:
+            raise Fault(explain(error)) from error
+        for note in notes:
+            print(f"shoal: {note}", file=sys.stderr)
+        if run.address:
+            print(f"serving {run.address}", flush=True)
         return with_loop(_drive(run, progress, failures))
     finally:
         run.close()
@@ -151,6 +177,12 @@ def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseExce
     for name, reason in totals.failed.items():
         print(f"shoal: {name}: {reason}", file=sys.stderr)
     return EXIT_FAILED if totals.failed else EXIT_DONE
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number of 0 to 65535")
+    return int(text)
 
 
 def _speed(text: str) -> Any:

@@ -89,7 +89,7 @@ impl Shard {
                 return self.part(population, page).map(Answer::Part);
             }
             if node == "/" {
-                return Ok(Answer::Json { body: self.summary(), commit: self.commits });
+                return Ok(Answer::Json { body: self.summary(), commit: self.changed });
             }
         }
         let (population, row) = self.twin(node)?;
@@ -112,7 +112,7 @@ impl Shard {
                 self.lane_json(population, row, lane, &mut body);
             }
         }
-        Ok(Answer::Json { body, commit: self.commits })
+        Ok(Answer::Json { body, commit: self.changed })
     }
 
     /// The class and the parameters of an address.
@@ -157,7 +157,7 @@ impl Shard {
                 Err(problem) => return Err(problem),
             }
         }
-        let mut part = Part { commit: self.commits, ..Part::default() };
+        let mut part = Part { commit: self.changed, ..Part::default() };
         if page.count && filters.is_empty() && page.after.is_none() {
             part.found = class.table.len();
             return Ok(part);
@@ -203,6 +203,3 @@ impl Shard {
         Ok(class.table.id(row).map_or(0, |id| id.0))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::http::respond;
 use crate::limits::seconds;
-use crate::listen::{Site, stopped};
+use crate::listen::{Site, Stage};
 use crate::peer::Form;
 use crate::socket::Socket;
 
@@ -51,11 +51,11 @@ pub async fn connect(stream: TcpStream, connected: Connected, site: Arc<Site>) {
     };
     let peer = site.exchange.connect(Form::Warp, &request, remote, site.limits.bounds());
     let socket = Socket::new(stream, &begun, Arc::clone(&peer), Arc::clone(&site.limits), compression);
-    let mut stop = site.stop.clone();
-    let mut run = pin!(socket.run());
+    let mut stages = site.stage.clone();
+    let mut run = pin!(socket.run(site.stage.clone()));
     tokio::select! {
         () = &mut run => {}
-        () = stopped(&mut stop) => {
+        () = stages.reached(Stage::Closing) => {
             peer.close(1001, "the server stops");
             run.await;
         }
@@ -82,14 +82,14 @@ async fn speak(
         .max_headers(limits.max_headers)
         .max_buf_size(limits.max_header_bytes.max(8192))
         .serve_connection(TokioIo::new(Watched { stream, moved: Arc::clone(&moved) }), service);
-    let mut stop = site.stop.clone();
+    let mut stages = site.stage.clone();
     let mut stopping = false;
     let mut seen = 0;
     let mut check = Instant::now() + seconds(limits.idle_seconds);
     let result = loop {
         tokio::select! {
             result = std::future::poll_fn(|context| connection.poll_without_shutdown(context)) => break result,
-            () = stopped(&mut stop), if !stopping => {
+            () = stages.reached(Stage::Draining), if !stopping => {
                 stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }

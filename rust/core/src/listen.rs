@@ -29,20 +29,39 @@ pub struct Site {
     pub limits: Arc<Limits>,
     /// Tells the answers of this run from those of another, in ETags.
     pub run: String,
-    /// True: the server stops.
-    pub stop: watch::Receiver<bool>,
+    pub stage: Stages,
 }
 
-/// Ends when the server stops.
-pub async fn stopped(stop: &mut watch::Receiver<bool>) {
-    _ = stop.wait_for(|stop| *stop).await;
+/// Where a server is on its way. In this order.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Stage {
+    Open,
+    /// Nothing more is accepted and sockets are not read; requests in progress are answered, events still leave.
+    Draining,
+    /// Connections are closed.
+    Closing,
+}
+
+/// What follows the server's stage.
+#[derive(Clone)]
+pub struct Stages(watch::Receiver<Stage>);
+
+impl Stages {
+    /// Ends when the server has come to this stage, or is gone.
+    pub async fn reached(&mut self, stage: Stage) {
+        _ = self.0.wait_for(|now| *now >= stage).await;
+    }
+
+    pub fn is(&self, stage: Stage) -> bool {
+        *self.0.borrow() >= stage || self.0.has_changed().is_err()
+    }
 }
 
 /// Runs until `stop` or until it is dropped.
 pub struct Server {
     address: SocketAddr,
     notes: Vec<String>,
-    stop: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     /// All connections; closed when the last one is over.
     connections: Arc<Semaphore>,
     bound: usize,
@@ -69,17 +88,17 @@ impl Server {
             TcpListener::from_std(socket).map_err(|error| format!("{host}:{port} cannot be listened at: {error}"))?
         };
         let address = listener.local_addr().map_err(|error| format!("{host}:{port} has no address: {error}"))?;
-        let (stop, stopped) = watch::channel(false);
+        let (stage, stages) = watch::channel(Stage::Open);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let site = Arc::new(Site {
             exchange,
             limits: Arc::new(limits),
             run: format!("{:x}", since.as_micros()),
-            stop: stopped,
+            stage: Stages(stages),
         });
         let connections = Arc::new(Semaphore::new(bound));
         runtime.spawn(accept(listener, site, Arc::clone(&connections)));
-        Ok(Server { address, notes, stop, connections, bound, runtime: Some(runtime) })
+        Ok(Server { address, notes, stage, connections, bound, runtime: Some(runtime) })
     }
 
     /// Where it listens: with the port that was free, where that was asked for.
@@ -92,10 +111,14 @@ impl Server {
         &self.notes
     }
 
-    /// Accepts nothing more, lets requests in progress end, and closes sockets with 1001; after `deadline` what is left
-    /// is dropped. Blocks until then.
+    /// Accepts nothing more and reads no more envelopes: what has come until now can be worked off.
+    pub fn drain(&self) {
+        self.stage.send_replace(Stage::Draining);
+    }
+
+    /// Closes sockets with 1001; after `deadline` what is left is dropped. Blocks until then.
     pub fn stop(mut self, deadline: Duration) {
-        self.stop.send_replace(true);
+        self.stage.send_replace(Stage::Closing);
         if let Some(runtime) = self.runtime.take() {
             let (connections, bound) = (Arc::clone(&self.connections), self.bound as u32);
             runtime.block_on(async {
@@ -184,11 +207,11 @@ fn connections_possible(wanted: usize, notes: &mut Vec<String>) -> usize {
 
 async fn accept(listener: TcpListener, site: Arc<Site>, connections: Arc<Semaphore>) {
     let refusals = Arc::new(Semaphore::new(REFUSALS));
-    let mut stop = site.stop.clone();
+    let mut stages = site.stage.clone();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stopped(&mut stop) => return,
+            () = stages.reached(Stage::Draining) => return,
         };
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,

@@ -348,8 +348,9 @@ impl Exchange {
         !lock(&self.peers).is_empty() || !lock(&self.asks).is_empty()
     }
 
-    /// No more requests are taken.
+    /// No more requests are taken; those that wait are dropped.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        lock(&self.asks).clear();
     }
 }

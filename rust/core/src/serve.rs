@@ -64,6 +64,20 @@ pub struct LinkRequest {
 }
 
 impl Shard {
+    /// Connections are taken from here on, by a server that leaves what they send in `exchange`.
+    pub fn open_doors(&mut self) {
+        self.serving = true;
+    }
+
+    /// Ends every link with a word and every request without an answer; connections are closed when that is written.
+    pub fn close_doors(&mut self, reason: &str) {
+        self.serving = false;
+        self.exchange.close();
+        self.asked.clear();
+        self.links.close(1001, reason);
+        self.links.flush();
+    }
+
     /// Works off the next envelope of a peer. None: there is none.
     #[inline]
     pub(crate) fn serve(&mut self) -> Option<Option<Step>> {

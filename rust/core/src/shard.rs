@@ -119,6 +119,10 @@ pub struct Shard {
     pub turns: u64,
     /// Commits since the start.
     pub commits: u64,
+    /// The newest commit with a change.
+    pub changed: u64,
+    /// Twins ever made and taken out, as of that commit.
+    born_and_gone: u64,
     /// Turns whose coroutines are under way, by number; at most one is mounted, and only between turns.
     pub parked: FxHashMap<u64, Turn>,
     pub mounted: Option<u64>,
@@ -229,6 +233,8 @@ impl Shard {
             turn: Turn::default(),
             turns: 0,
             commits: 0,
+            changed: 0,
+            born_and_gone: 0,
             parked: FxHashMap::default(),
             mounted: None,
             finished: VecDeque::new(),
@@ -353,8 +359,14 @@ impl Shard {
         self.tell_members();
         self.links.publish(&self.populations, self.commits);
         self.links.flush();
+        let (mut rows, mut born_and_gone) = (0, 0);
         for class in &mut self.populations {
-            class.table.commit();
+            rows += class.table.commit();
+            born_and_gone += class.table.next_id() + class.table.removals();
+        }
+        if rows > 0 || born_and_gone != self.born_and_gone {
+            self.born_and_gone = born_and_gone;
+            self.changed = self.commits;
         }
         self.commits
     }

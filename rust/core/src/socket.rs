@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::deflate::Deflater;
 use self::reader::{Fault, Reader, Taker, fault};
 use crate::limits::{Allowance, Limits, seconds};
+use crate::listen::{Stage, Stages};
 use crate::outbox::{Flushed, Outbox};
 use crate::peer::{Direct, Frames, Peer};
 use crate::warp::{self, Tag};
@@ -164,12 +165,12 @@ impl Socket {
     }
 
     /// Until the connection is over; the peer has left then.
-    pub async fn run(mut self) {
+    pub async fn run(mut self, mut stages: Stages) {
         let mut begun = std::mem::take(&mut self.reader.rest);
         let end = match self.take_up(&mut begun) {
             Ok(taken) => {
                 self.reader.rest = begun.split_off(taken);
-                self.talk().await
+                self.talk(&mut stages).await
             }
             Err(end) => end,
         };
@@ -181,7 +182,7 @@ impl Socket {
         self.shut(libc::SHUT_RDWR);
     }
 
-    async fn talk(&mut self) -> End {
+    async fn talk(&mut self, stages: &mut Stages) -> End {
         loop {
             match self.flush() {
                 Flushed::Closed => {
@@ -197,6 +198,7 @@ impl Socket {
             let due = self.due();
             let check = self.next_check();
             let resumes = self.rests_until;
+            let draining = stages.is(Stage::Draining);
             tokio::select! {
                 biased;
                 () = self.peer.flush_wanted() => {}
@@ -205,7 +207,8 @@ impl Socket {
                 () = sleep_until(check) => if let Some(end) = self.check(Instant::now()) { return end },
                 () = sleep_until(resumes.unwrap_or(check)), if resumes.is_some() => self.rests_until = None,
                 () = self.peer.room(), if self.full => self.full = false,
-                _ = self.line.stream.readable(), if !self.full && resumes.is_none() => match self.read() {
+                () = stages.reached(Stage::Draining), if !draining => {}
+                _ = self.line.stream.readable(), if !self.full && !draining && resumes.is_none() => match self.read() {
                     // others have their turn
                     Ok(count) if count >= READ / 2 => tokio::task::yield_now().await,
                     Ok(_) => {}

@@ -5,6 +5,7 @@
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
+//! - `server`: the listener, begun and ended
 //! - `errors`: every exception, made in one place
 
 mod body;
@@ -14,6 +15,7 @@ mod deadline;
 mod errors;
 mod handle;
 mod recon;
+mod server;
 mod shard;
 mod table;
 mod turns;

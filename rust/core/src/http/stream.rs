@@ -8,14 +8,14 @@ use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use hyper::http::HeaderValue;
 use hyper::{Method, Response, StatusCode};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::Call;
 use super::body::Body;
 use super::problem::{Refusal, refuse};
 use crate::ask::{Answer, Query};
-use crate::listen::stopped;
+use crate::listen::{Stage, Stages};
 use crate::outbox::{Flushed, Outbox};
 use crate::peer::{Direct, Form, Frames, Peer};
 use crate::warp::{Message, Tag};
@@ -54,13 +54,14 @@ fn open(call: &Call, lanes: &[(String, bool)], rate: f64) -> mpsc::Receiver<Byte
     }
     peer.offer(frames);
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(pump(peer, sender, call.site.stop.clone()));
+    tokio::spawn(pump(peer, sender, call.site.stage.clone()));
     receiver
 }
 
 /// From the outbox to the client, until one of them is gone or the server stops.
-async fn pump(peer: Arc<Peer>, sender: mpsc::Sender<Bytes>, mut stop: watch::Receiver<bool>) {
+async fn pump(peer: Arc<Peer>, sender: mpsc::Sender<Bytes>, mut stages: Stages) {
     let mut beat = Instant::now() + HEARTBEAT;
+    let mut closing = false;
     loop {
         let piece = Piece::default();
         let flushed = peer.outbox().flush(&piece);
@@ -82,7 +83,10 @@ async fn pump(peer: Arc<Peer>, sender: mpsc::Sender<Bytes>, mut stop: watch::Rec
             () = peer.flush_wanted() => {}
             () = sleep_until(due.unwrap_or(beat)), if due.is_some() => {}
             () = sender.closed() => break,
-            () = stopped(&mut stop) => break,
+            () = stages.reached(Stage::Closing), if !closing => {
+                closing = true;
+                peer.close(1001, "the server stops");
+            }
             () = sleep_until(beat) => peer.outbox().control(Bytes::from_static(b":\n\n")),
         }
     }
