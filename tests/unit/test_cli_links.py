@@ -90,6 +90,8 @@ def test_a_command_lane_has_no_state_and_is_linked_all_the_same(shoal: Shoal) ->
     pages = {"/a?lane=b": {"status": 405, "title": "Method Not Allowed", "detail": "`b` is a command"}}
     with WarpServer(lane("/a", "b", "5"), pages) as server:
         assert shoal("link", "/a", "b", "--count", "1", "--url", server.url) == (0, "5\n", "")
+        code, _, errors = shoal("sync", "/a", "b", "--url", server.url)
+        assert (code, errors) == (1, "shoal: /a b is a command lane and has no state: shoal link /a b\n")
 
 
 # -- link

@@ -70,6 +70,8 @@ def fleet(call: Call) -> tuple[int, Any]:
             if last < len(BUSES):
                 page["next"] = f"/bus?limit={query['limit']}&after={last - 1}"
             return 200, page
+    if not url.path.startswith("/bus"):
+        return problem(404, f"no twin class has a pattern for `{url.path}`")
     return problem(404, f"there is no Bus at {url.path}; reading never makes one, its first command does")
 
 
@@ -178,6 +180,10 @@ def test_get_of_what_is_not_there_says_what_is(server: list[Call], shoal: Shoal)
     code, _, errors = shoal("get", "/bus/99999")
     assert code == 1
     assert "there is no Bus at /bus/99999" in errors
+    code, _, errors = shoal("get", "/tram/7")
+    assert errors == (
+        "shoal: no twin class has a pattern for `/tram/7`; there are `/bus/{id}`, `/city`, `/bus/{id}/stop/{n}`\n"
+    )
 
 
 def test_get_of_a_population_is_its_first_page(server: list[Call], shoal: Shoal) -> None:
@@ -355,7 +361,13 @@ def test_a_command_whose_connection_breaks_says_that_it_may_have_been_carried_ou
 # -- help
 
 
-@pytest.mark.parametrize("name", ["ls", "get", "find", "sync", "link", "command"])
+def names() -> list[str]:
+    from shoal.cli import COMMANDS
+
+    return [module.__name__.rpartition(".")[2] for group in COMMANDS.values() for module in group]
+
+
+@pytest.mark.parametrize("name", names())
 def test_help_has_an_example_and_fits_a_screen(shoal: Shoal, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = shoal(name, "--help")
@@ -363,7 +375,13 @@ def test_help_has_an_example_and_fits_a_screen(shoal: Shoal, name: str, monkeypa
     lines = out.splitlines()
     assert len(lines) < 24
     assert max(map(len, lines)) <= 80
-    assert f"\n  shoal {name} " in out
+    example = lines.index("examples:" if "examples:" in lines else "example:")
+    assert f"shoal {name}" in lines[example + 1]
+
+
+@pytest.mark.parametrize("name", ["ls", "get", "find", "sync", "link", "command"])
+def test_help_of_what_asks_a_server_has_the_exit_codes(shoal: Shoal, name: str) -> None:
+    out = shoal(name, "--help")[1]
     assert "exit code: 0 done, 1 not found or refused, 2 usage, 3 no connection" in out
 
 
@@ -374,8 +392,6 @@ def test_the_main_help_lists_every_command_in_its_group(shoal: Shoal, monkeypatc
     lines = shoal("--help")[1].splitlines()
     assert len(lines) < 24
     assert max(map(len, lines)) <= 80
-    for title, group in COMMANDS.items():
-        assert f"{title}:" in lines
-        for module in group:
-            name = module.__name__.rpartition(".")[2]
-            assert any(line.startswith(f"  {name} ") for line in lines), name
+    assert all(f"{title}:" in lines for title in COMMANDS)
+    for name in names():
+        assert any(line.startswith(f"  {name} ") for line in lines), name

@@ -3,9 +3,12 @@
 import argparse
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal.cli.server import add_command, add_format, add_server, address_and_node, faults
+
+if TYPE_CHECKING:
+    from shoal.queries import Queries
 
 MORE = """\
 examples:
@@ -38,7 +41,7 @@ def command(chosen: argparse.Namespace) -> int:
         try:
             if ":" in node.partition("/")[0]:
                 raise NotShoal(f"{node} is no path: it is asked for by WARP")
-            body = queries.read(node, chosen.lane)
+            body = _read(queries, node, chosen.lane)
         except NotShoal:
             from shoal.cli.swim import get
 
@@ -51,6 +54,19 @@ def command(chosen: argparse.Namespace) -> int:
         return _population(value, node, form)
     show(value, form, chosen.lane is None)
     return 0
+
+
+def _read(queries: "Queries", node: str, lane: str | None) -> bytes:
+    from shoal.errors import Refused
+
+    try:
+        return queries.read(node, lane)
+    except Refused as error:
+        if error.status != 404:
+            raise
+        from shoal.cli.swim import with_patterns
+
+        raise Refused(with_patterns(queries, str(error), node), 404) from None
 
 
 def show(value: Any, form: str, is_twin: bool) -> None:

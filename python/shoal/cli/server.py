@@ -3,10 +3,11 @@
 import argparse
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from shoal.cli.faults import EXIT_NO_CONNECTION, EXIT_REFUSED, EXIT_USAGE, Fault
+from shoal.cli.screen import Option, add_parser
 from shoal.errors import NoConnection, NotShoal, OverLimit, Refused, Unlinked
 
 if TYPE_CHECKING:
@@ -16,51 +17,21 @@ EXITS = (
     f"exit code: 0 done, {EXIT_REFUSED} not found or refused, {EXIT_USAGE} usage, {EXIT_NO_CONNECTION} no connection"
 )
 
-Option = Callable[..., argparse.Action]
-
 
 def add_command(commands: Any, name: str, words: str, more: str) -> tuple[argparse.ArgumentParser, Option]:
-    """A command that asks a server, and what adds its arguments; ``more`` follows them in its help: a screen in all."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=words,
-        description=words[0].upper() + words[1:] + ".",
-        epilog=f"{more}\n{EXITS}",
-        formatter_class=_Screen,
-        add_help=False,
-    )
-    return parser, parser.add_argument_group("arguments").add_argument
+    """A command that asks a server, and what adds its arguments; ``more`` follows them in its help."""
+    return add_parser(commands, name, words, f"{more}\n{EXITS}")
 
 
 def add_server(option: Option) -> None:
     """The last options of each of these commands."""
     option("--url", help="the server (else $SHOAL_URL, else http://127.0.0.1:9001)")
     option("--timeout", metavar="S", type=_seconds, default=10.0, help="wait at most so many seconds for an answer")
-    option("-h", "--help", action="help", help=argparse.SUPPRESS)
 
 
 def add_format(option: Option) -> None:
     formats = ("json", "recon", "table")
     option("--format", metavar="F", choices=formats, help="json, recon or table (table on a terminal, else json)")
-
-
-class _Screen(argparse.RawDescriptionHelpFormatter):
-    """Help of at most 24 lines."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=20)
-
-    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Any = None) -> None:
-        names = " ".join(
-            f"[{action.metavar}]"
-            if action.nargs == "?"
-            else f"[{action.metavar} …]"
-            if action.nargs == "*"
-            else str(action.metavar)
-            for action in actions
-            if not action.option_strings
-        )
-        super().add_usage(f"{self._prog} {names} [options]".replace("  ", " "), [], [], prefix)
 
 
 def address(chosen: argparse.Namespace) -> "Address":

@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 from shoal.cli.faults import EXIT_REFUSED, Fault
 from shoal.errors import NotShoal, Refused, Unlinked
+from shoal.place import near
+from shoal.queries import Queries
 from shoal.warp import Address, Bounds, Connection, State
 
 R = TypeVar("R")
@@ -23,21 +25,34 @@ def run(main: Coroutine[Any, Any, R]) -> R:
     return asyncio.run(main)
 
 
-def check_exists(where: Address, node: str, lane: str, seconds: float) -> None:
-    """``Refused`` where a Shoal server has no such twin or lane: to link it by WARP would make it."""
-    from shoal.queries import Queries
+def check_exists(where: Address, node: str, lane: str, seconds: float, has_state: bool = False) -> None:
+    """``Refused`` where a Shoal server has no such twin or lane: to link it by WARP would make it.
 
+    ``has_state``: also where it has the lane, and that has no state.
+    """
     if ":" in node.partition("/")[0]:
         return
     with Queries(where, seconds) as queries:
         try:
             queries.read(node, lane)
         except Refused as error:
-            # 405: a command lane has no state, and can be linked
             if error.status == 404:
-                raise
+                raise Refused(with_patterns(queries, str(error), node), 404) from None
+            if error.status == 405 and has_state:
+                words = f"{node} {lane} is a command lane and has no state: shoal link {node} {lane}"
+                raise Refused(words, 405) from None
         except NotShoal:
             pass
+
+
+def with_patterns(queries: Queries, reason: str, node: str) -> str:
+    """Why there is no such node or lane, and which populations there are where it belongs to none."""
+    if "pattern" not in reason:
+        return reason
+    app = queries.app()
+    patterns = [population.pattern for population in app.populations] if app is not None else []
+    hint = near(node, patterns)
+    return f"{reason}; {hint}" if hint else reason
 
 
 def state_of(where: Address, node: str, lane: str, seconds: float) -> State:

@@ -33,7 +33,7 @@ def command(chosen: argparse.Namespace) -> int:
     where, node = address_and_node(chosen)
     with faults():
         if not chosen.make:
-            check_exists(where, node, chosen.lane, chosen.timeout)
+            check_exists(where, node, chosen.lane, chosen.timeout, has_state=True)
         state = state_of(where, node, chosen.lane, chosen.timeout)
     show(state.plain(), form_of(chosen), False)
     return 0

@@ -308,9 +308,9 @@ def _closing(closed: Any) -> str:
     """Why a connection ended, in words."""
     if closed.rcvd is None:
         return "the connection broke"
-    reason = f": {closed.rcvd.reason}" if closed.rcvd.reason else ""
     if closed.rcvd.code == 1001:
-        return "the server stops" + reason
+        return closed.rcvd.reason or "the server stops"
+    reason = f": {closed.rcvd.reason}" if closed.rcvd.reason else ""
     return f"the server closed the connection ({closed.rcvd.code}{reason})"
 
 
