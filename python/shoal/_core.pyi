@@ -261,10 +261,12 @@ class Shard:
 @final
 class Turns:
     def __iter__(self) -> Turns: ...
-    def __next__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]: ...
+    def __next__(self) -> tuple[Any, BaseException | None]:
+        """Ends the turn before and calls the handlers of those that follow, until one has given back something, or
+        raised: (result, None) or (None, exception). Its turn is still open.
+        """
 
 __version__: str
-__all__ = ["Cell", "Counts", "DeadLetter", "Handle", "Shard", "Table", "TableView", "Turns", "__version__"]
 
 def recon_loads(text: str | bytes | bytearray, /) -> Any: ...
 def recon_dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None, sort_keys: bool = False) -> str: ...
@@ -276,3 +278,20 @@ def recon_canonical(text: str, /) -> str:
 
 def warp_fields(frame: str, /) -> str:
     """The fields of a WARP frame as JSON."""
+
+__all__ = [
+    "Cell",
+    "Counts",
+    "DeadLetter",
+    "Handle",
+    "Shard",
+    "Table",
+    "TableView",
+    "Turns",
+    "__version__",
+    "recon_canonical",
+    "recon_dumps",
+    "recon_loads",
+    "recon_tagged",
+    "warp_fields",
+]

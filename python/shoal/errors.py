@@ -101,3 +101,27 @@ class RunFailed(ShoalError):
 
 class HandlerDeadline(ShoalError):
     """A handler ran longer than its bound (``handler_seconds``, docs/settings.md): its turn is undone."""
+
+
+class NoConnection(ShoalError):
+    """A server cannot be reached, has not answered in time, or the connection broke: the message names its address."""
+
+
+class Unlinked(ShoalError):
+    """A server refused a link or ended it; ``reason`` is its word (``nodeNotFound``), "" where it gave none."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Refused(ShoalError):
+    """A server understood a request and said no: the message is its reason. ``status`` is HTTP's, such as 404."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotShoal(ShoalError):
+    """A server answers HTTP not as Shoal does: only WARP can be spoken with it."""

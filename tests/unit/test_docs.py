@@ -13,8 +13,11 @@ import pytest
 from wire import served
 
 from shoal import dead_letters, run
+from shoal.cli.command import LONGEST_BODY
 from shoal.declaration import Settings
+from shoal.queries import LONGEST_ANSWER
 from shoal.sources import opening
+from shoal.warp import Bounds
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -45,6 +48,11 @@ def test_the_readmes_twin_runs_and_its_test_passes(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_protocols_code_runs() -> None:
+    (code,) = code_of(ROOT / "docs/protocol.md")
+    exec(code, {})
+
+
 def test_the_pages_settings_are_those_of_the_code() -> None:
     text = (ROOT / "docs/settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+) \|", text, re.MULTILINE))
@@ -63,6 +71,13 @@ def test_the_pages_settings_are_those_of_the_code() -> None:
         ("50 ms", dead_letters.FLUSH_SECONDS * 1_000),
         ("256 KiB", dead_letters.FLUSH_BYTES / 1024),
         ("4,000", opening.AHEAD),
+        ("15 s", Bounds().longest_pause),
+        ("0.25 s", Bounds().first_pause),
+        ("64 MiB", Bounds().message_bytes / (1 << 20)),
+        ("64 MiB", LONGEST_BODY / (1 << 20)),
+        ("256 MiB", LONGEST_ANSWER / (1 << 20)),
+        ("1,000,000", Bounds().entries),
+        ("1,000", Bounds().changes),
     ],
 )
 def test_the_pages_bounds_are_those_of_the_code(figure: str, value: float) -> None:

@@ -11,9 +11,9 @@ example:
   echo '"@fix(unit:7){speed:3.5}"' | shoal recon --json
   {"@fix": {"unit": 7}, "speed": 3.5}
 
-Each line of standard input is a JSON string that holds one Recon text; each line
-of standard output is the answer to it, or {"error": reason, "offset": byte} where
-it is no Recon. Selectors and expressions ($a, a + 1) are refused.
+Each line of standard input is a JSON string that holds one Recon text; each
+line of standard output is the answer to it, or {"error": reason, "offset":
+byte} where it is no Recon. Selectors and expressions ($a, a + 1) are refused.
 """
 
 

@@ -1,7 +1,6 @@
 """``shoal run``: an app's file becomes a running app."""
 
 import argparse
-import asyncio
 import contextlib
 import dataclasses
 import logging
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shoal.cli.faults import EXIT_DONE, EXIT_FAILED, EXIT_STRICT, EXIT_USAGE, Failures, Fault, explain
+from shoal.cli.screen import add_parser
 
 if TYPE_CHECKING:
     from shoal.app import App
@@ -24,43 +24,29 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 PORT = 9001
 
-EPILOG = f"""\
+MORE = f"""\
 example:
   shoal run transit.py --set limit=25 --watch /city --watch "/bus/*"
   curl http://127.0.0.1:9001/city
 
 A config field is taken from --set, else from APPNAME_FIELD in the environment,
-else from [config] of the TOML file beside the app (transit.toml, or app.toml),
-else from its default. Ctrl-C ends cleanly: what has been read is applied,
-on_stop runs, the closing line is printed.
-
-exit codes:
-  {EXIT_DONE}  done, or ended by Ctrl-C or SIGTERM
-  {EXIT_STRICT}  stopped by a dead letter (--strict)
-  {EXIT_USAGE}  the app, its config or the command line is wrong, or the port is taken; nothing has run
-  {EXIT_FAILED}  a source or the dead-letter file failed
-"""
+else from [config] in transit.toml or app.toml beside the app, else its default.
+exit code: {EXIT_DONE} done, {EXIT_STRICT} dead letter (--strict), {EXIT_USAGE} nothing has run, {EXIT_FAILED} source failed"""
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser(
-        "run",
-        help="run an app",
-        description="Runs an app: reads its sources, keeps its twins and serves them by WARP and HTTP until Ctrl-C.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    option = parser.add_argument
-    option("app", metavar="APP.PY[:APP]", help="the app's file, and its name where the file makes several")
+    words = "run an app: read its sources, keep and serve its twins until Ctrl-C"
+    parser, option = add_parser(commands, "run", words, MORE)
+    option("app", metavar="APP.PY[:APP]", help="the file, and the app where it makes several")
     option("--set", metavar="FIELD=VALUE", action="append", default=[], dest="sets", help="set a config field")
-    option("--host", metavar="ADDRESS", default=HOST, help=f"where to serve (default: {HOST}; 0.0.0.0: all networks)")
-    option("--port", metavar="PORT", type=_port, help=f"where to serve (default: {PORT}; 0: any that is free)")
-    option("--once", action="store_true", help="end when all sources are exhausted; serves only where --port is given")
+    option("--host", metavar="ADDRESS", default=HOST, help=f"where to serve ({HOST}; 0.0.0.0: all networks)")
+    option("--port", metavar="PORT", type=_port, help=f"where to serve ({PORT}; 0: any that is free)")
+    option("--once", action="store_true", help="end with the sources; serves only with --port")
     option("--reload", action="store_true", help="start anew whenever the app's files change")
     option("--strict", action="store_true", help="stop at the first dead letter and show it")
     option("--watch", metavar="URI", action="append", default=[], help='show these twins live: /city, "/bus/*"')
-    option("--speed", metavar="FACTOR", type=_speed, help="replay files with a time at 60 times its pace, or max")
-    option("--dead-letters", metavar="FILE", type=Path, help="where they go (default: dead-letters/APP.jsonl)")
+    option("--speed", metavar="N", type=_speed, help="replay files with a time at N times its pace, or max")
+    option("--dead-letters", metavar="FILE", type=Path, help="in place of dead-letters/APP.jsonl")
     parser.set_defaults(command=command)
 
 
@@ -129,6 +115,8 @@ def run_app(
 
 
 async def _drive(run: "Run", progress: "Progress", failures: Failures) -> int:
+    import asyncio
+
     progress.begin()
     if run.dead_letters.start:
         print(f"shoal: dead letters are appended to {run.dead_letters.path}", file=sys.stderr)

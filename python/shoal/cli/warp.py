@@ -6,12 +6,12 @@ from typing import Any
 EPILOG = """\
 example:
   echo '"@sync(node:\\"/bus/7\\",lane:speed)"' | shoal warp
-  {"kind":"sync","node":"/bus/7","lane":"speed","prio":0,"rate":0,"body":null,"body_json":{"absent":true},…}
+  {"kind":"sync","node":"/bus/7","lane":"speed","prio":0,"rate":0,…}
 
 Each line of standard input is a JSON string that holds one frame; each line of
-standard output has its fields, or {"error": reason, "offset": byte} where it is no
-envelope. Addresses are in their normal form, body and canonical as swim-java writes
-them, body_json is the body's structure as shoal recon --tagged has it.
+standard output has its fields, or {"error": reason, "offset": byte} where it is
+no envelope. Addresses are in their normal form, body and canonical as swim-java
+writes them, body_json is the body's structure as shoal recon --tagged has it.
 """
 
 

@@ -3,10 +3,12 @@
 
 use crate::envelope::{Body, Bulk, Envelope, Lane, Node, Origin};
 use crate::fold::{self};
-use crate::population::PopulationId;
+use crate::population::column::Column;
+use crate::population::{Population, PopulationId};
 use crate::shard::Shard;
 use crate::timers::{TimerNumber, TimerOp};
 use crate::turn::{Refusal, Turn, Within};
+use crate::undo::Log;
 use crate::value::Value;
 
 impl Shard {
@@ -42,6 +44,36 @@ impl Shard {
             population.table.rewind(turn.row, &mut turn.log, &mark);
             Refusal::Fold(error)
         })
+    }
+
+    /// Writes a float lane of the open turn that nothing folds; false: nothing is written, and `write` decides.
+    #[inline(always)]
+    pub fn write_float(&mut self, within: Within, column: u16, x: f64) -> bool {
+        let Some((table, row, log)) = self.unfolded(within, column) else { return false };
+        let fits = x.is_finite() && matches!(table.columns[column as usize], Column::Float(_));
+        if fits {
+            table.put_float(row, column, x, log);
+        }
+        fits
+    }
+
+    /// The same for an int lane.
+    #[inline(always)]
+    pub fn write_int(&mut self, within: Within, column: u16, x: i64) -> bool {
+        let Some((table, row, log)) = self.unfolded(within, column) else { return false };
+        let fits = matches!(table.columns[column as usize], Column::Int(_));
+        if fits {
+            table.put_int(row, column, x, log);
+        }
+        fits
+    }
+
+    #[inline(always)]
+    fn unfolded(&mut self, within: Within, column: u16) -> Option<(&mut Population, u32, &mut Log)> {
+        let turn = &mut self.turn;
+        let population = &mut self.populations[turn.population.0 as usize];
+        let alone = within == Within::Open && population.programs.columns[column as usize].is_empty();
+        alone.then_some((&mut population.table, turn.row, &mut turn.log))
     }
 
     pub fn map_put(&mut self, within: Within, map: u16, key: Value, value: Value) -> Result<(), Refusal> {

@@ -13,7 +13,7 @@ use crate::timers::{TimerNumber, TimerOp};
 use crate::undo::Log;
 use crate::value::Value;
 
-pub use fused::Fused;
+pub use fused::{Cells, Fused};
 
 /// What an operation reads.
 #[derive(Clone, Copy, Debug)]

@@ -143,7 +143,7 @@ impl Population {
 
     // -- rows
 
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, key: &[u8]) -> Option<u32> {
         let view = inline_view(key);
         self.index.find(hash(key), |&row| self.keys.holds(row, key, view)).copied()

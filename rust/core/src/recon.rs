@@ -1,7 +1,7 @@
 //! Recon, Swim's data language: text to values and back.
 //!
 //! - `tree`: `Tree`, what a text says, faithfully; `value`: what JSON carries of it (`crate::value::Value`)
-//! - `read`: the grammar, in one pass and without recursion; a `Build` makes of it what is wanted
+//! - `read`: the grammar, in one pass and without recursion; a `Build` (`build`) makes of it what is wanted
 //! - `scan`, `number`, `ident`: its tokens
 //! - `write`: values for the wire, as all of Swim's peers read them; `interop`: the same of a `Tree`
 //! - `canonical`: the text that swim-java writes; `java`: its floats
@@ -11,6 +11,7 @@
 //! Selectors (`$a`) and expressions (`a + 1`) are refused: no peer sends them. docs/protocol.md has the mapping between
 //! Recon and JSON.
 
+mod build;
 mod canonical;
 mod decode;
 mod ident;
@@ -27,20 +28,21 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use build::{Build, Key};
 pub use canonical::{write_block, write_canonical};
 pub use decode::decode_recon;
 pub use interop::write_tree;
 pub(crate) use java::write_double as write_java_double;
 pub use number::Number;
 pub(crate) use read::first_attribute;
-pub use read::{Build, Key, Rules, check, check_body, read_with};
+pub use read::{Rules, check, check_body, read_with};
 pub use tagged::write_tagged;
 pub(crate) use tree::TreeBuild;
 pub use tree::{Item, Tree, body_of, read_body_tree, read_tree};
 pub use value::{key_text, members_to_tree, read, read_body, to_tree};
 pub use write::{
-    needs_tree, write_body, write_bool, write_bytes, write_f64, write_i64, write_interop, write_point, write_text,
-    write_time,
+    needs_tree, write_body, write_body_text, write_bool, write_bytes, write_f64, write_i64, write_interop, write_point,
+    write_text, write_time,
 };
 
 /// Levels of braces, brackets and parentheses that a text may have.

@@ -85,10 +85,13 @@ fn ascii(json: Vec<u8>) -> String {
     }
     let mut out = String::with_capacity(json.len() * 2);
     for c in json.chars() {
-        match c.is_ascii() {
-            true => out.push(c),
+        if c.is_ascii() {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
             // Writing to a String cannot fail.
-            false => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| drop(write!(out, "\\u{unit:04x}"))),
+            let _ = write!(out, "\\u{unit:04x}");
         }
     }
     out

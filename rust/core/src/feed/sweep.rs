@@ -9,7 +9,7 @@ use crate::batch::Batch;
 use crate::decode::{Number, Sink, Target, Template};
 use crate::envelope::SourceId;
 use crate::feed::known::Known;
-use crate::fold::{Fused, Program};
+use crate::fold::{Cells, Fused, Program};
 use crate::population::Population;
 use crate::shard::Shard;
 
@@ -39,6 +39,8 @@ pub(crate) struct Sweep {
     /// `stride` for each record: its slots' numbers, then room for the folds' results.
     values: Vec<f64>,
     stride: usize,
+    /// Of the present run.
+    cells: Cells,
     /// Twins removed when the records were looked up: while that stays, rows stay.
     removals: u64,
 }
@@ -94,6 +96,7 @@ impl Sweep {
             entries: vec![Entry::default(); WINDOW],
             values: vec![0.0; WINDOW * stride],
             stride,
+            cells: Cells::default(),
             removals: 0,
         }
     }
@@ -141,6 +144,9 @@ impl Shard {
         }
         // `next` looks at the clock when `left` is a multiple of 32
         let room = 1 + self.left % 32;
+        if let Some(sweep) = &mut self.sources[id.0 as usize].sweep {
+            sweep.cells.renew();
+        }
         let mut kept = 0;
         while kept < room && self.swept(id, first + kept) {
             kept += 1;
@@ -198,8 +204,9 @@ impl Shard {
         let Some(fused) = layout.and_then(|layout| layout.fused.as_ref()) else { return false };
         let class = &mut self.populations[population.0 as usize];
         let values = &mut sweep.values[at * sweep.stride..(at + 1) * sweep.stride];
-        // SAFETY: it was made for this population, and nobody has removed the row since it was found.
-        if !unsafe { fused.step(&mut class.table, row, values) } {
+        // SAFETY: it was made for this population, nobody has removed the row since it was found, and within this run no
+        // snapshot is taken.
+        if !unsafe { fused.step(&mut class.table, &mut sweep.cells, row, values) } {
             return false;
         }
         class.table.soil(row, fused.touched());

@@ -4,7 +4,7 @@
 
 use super::{FloatStep, Op, Program, Quick, Source, limited, may_fuse, stepped};
 use crate::population::Population;
-use crate::population::chunk::Chunked;
+use crate::population::chunk::{CHUNK, Chunked};
 use crate::population::column::{Column, point};
 
 /// Folds of a command that may be fused.
@@ -86,93 +86,150 @@ impl Fused {
         &self.touched
     }
 
-    /// Steps the folds for one event of the twin at `row`, or writes nothing: false. `values` are the slots' numbers.
+    /// Steps the folds for one event of the twin at `row`, or writes nothing: false. `values` are the slots' numbers, with
+    /// room for the results; `cells` is this run's.
     ///
     /// # Safety
-    /// It was made for this population, and `row` is live.
+    /// It was made for this population, `row` is live, and no snapshot has been taken since `cells` were renewed.
     #[inline(always)]
-    pub unsafe fn step(&self, population: &mut Population, row: u32, values: &mut [f64]) -> bool {
-        let Some((slots, results)) = values.split_at_mut_checked(self.results) else { return false };
-        if results.len() < self.folds.len() {
+    pub unsafe fn step(&self, population: &mut Population, cells: &mut Cells, row: u32, values: &mut [f64]) -> bool {
+        if values.len() < self.results + self.folds.len() {
             return false;
         }
-        // SAFETY: by the contract above.
-        unsafe { self.compute(population, row, slots, results) && self.write(population, row, slots, results) }
-    }
-
-    #[inline(always)]
-    unsafe fn compute(&self, population: &Population, row: u32, slots: &[f64], results: &mut [f64]) -> bool {
-        let value = |results: &[f64], at: u16| match slots.get(at as usize) {
-            Some(x) => *x,
-            None => results[at as usize - slots.len()],
-        };
-        for (at, fold) in self.folds.iter().enumerate() {
-            let column = &population.columns[fold.out as usize];
-            // SAFETY: `fits` has looked at the column's type, and a live row has a cell in each column.
-            let same = unsafe {
-                match fold.step {
+        let at = row as usize % CHUNK;
+        let cells = cells.of(population, row as usize / CHUNK, &self.folds);
+        let (word, bit) = (at / 64, 1u64 << (at % 64));
+        let mut unset = 0u64;
+        // SAFETY: `cells.of` has found the chunk of each fold's column, whose type `fits` has looked at; slots and results
+        // are numbered within `values`.
+        unsafe {
+            for (number, (fold, cell)) in self.folds.iter().zip(cells).enumerate() {
+                let set = *cell.valid.add(word) & bit != 0;
+                unset |= u64::from(!set) << number;
+                let result = match fold.step {
                     Step::Count => {
-                        let old = ints(column).get_unchecked(row);
-                        let Some(new) = old.unwrap_or(0).checked_add(1) else { return false };
-                        results[at] = f64::from_bits(new as u64);
-                        false
-                    }
-                    Step::Float { from, step } => {
-                        let old = floats(column).get_unchecked(row);
-                        let Ok(new) = stepped(step, old, value(results, from)) else { return false };
-                        results[at] = new;
-                        fold.watched && old.map(f64::to_bits) == Some(new.to_bits())
-                    }
-                    Step::Place { lat, lon } => {
-                        let (lat, lon) = (value(results, lat), value(results, lon));
-                        if point(lat, lon).is_err() {
+                        let old = if set { *cell.values.cast::<i64>().add(at) } else { 0 };
+                        let Some(new) = old.checked_add(1) else { return false };
+                        if fold.watched {
                             return false;
                         }
-                        fold.watched
-                            && places(column).get_unchecked(row).map(|old| old.map(f64::to_bits))
-                                == Some([lat.to_bits(), lon.to_bits()])
+                        f64::from_bits(new as u64)
+                    }
+                    Step::Float { from, step } => {
+                        let old = set.then(|| *cell.values.cast::<f64>().add(at));
+                        let Ok(new) = stepped(step, old, *values.get_unchecked(from as usize)) else { return false };
+                        if fold.watched && old.map(f64::to_bits) != Some(new.to_bits()) {
+                            return false;
+                        }
+                        new
+                    }
+                    Step::Place { lat, lon } => {
+                        let place = [*values.get_unchecked(lat as usize), *values.get_unchecked(lon as usize)];
+                        let same = |old: [f64; 2]| set && old.map(f64::to_bits) == place.map(f64::to_bits);
+                        if point(place[0], place[1]).is_err()
+                            || fold.watched && !same(*cell.values.cast::<[f64; 2]>().add(at))
+                        {
+                            return false;
+                        }
+                        0.0
                     }
                     Step::Limit { from, limit, clear, below } => {
-                        let old = flags(column).get_unchecked(row);
-                        let new = limited(value(results, from), old.unwrap_or(false), limit, clear, below);
-                        results[at] = f64::from(u8::from(new));
-                        old == Some(new)
+                        let old = set && *cell.values.cast::<bool>().add(at);
+                        let new = limited(*values.get_unchecked(from as usize), old, limit, clear, below);
+                        if fold.watched && !(set && old == new) {
+                            return false;
+                        }
+                        f64::from(u8::from(new))
                     }
+                };
+                *values.get_unchecked_mut(self.results + number) = result;
+            }
+            for (number, (fold, cell)) in self.folds.iter().zip(cells).enumerate() {
+                let result = *values.get_unchecked(self.results + number);
+                match fold.step {
+                    Step::Count | Step::Float { .. } => *cell.values.cast::<f64>().add(at) = result,
+                    Step::Place { lat, lon } => {
+                        let place = [*values.get_unchecked(lat as usize), *values.get_unchecked(lon as usize)];
+                        *cell.values.cast::<[f64; 2]>().add(at) = place;
+                    }
+                    Step::Limit { .. } => *cell.values.cast::<bool>().add(at) = result != 0.0,
                 }
-            };
-            if fold.watched && !same {
-                return false;
+            }
+            if unset != 0 {
+                for (number, cell) in cells.iter().enumerate() {
+                    *cell.valid.add(word) |= if unset >> number & 1 == 1 { bit } else { 0 };
+                }
             }
         }
         true
+    }
+}
+
+/// The chunk of a fold's column, for writing.
+#[derive(Clone, Copy)]
+struct Cell {
+    valid: *mut u64,
+    values: *mut u8,
+}
+
+/// Chunks of which `Cells` remembers where they are.
+const REMEMBERED: usize = 8;
+
+/// Where the cells of a run's rows are: looked up once a chunk, not once a row. Holds for one run, in which nothing else
+/// can happen that gives a chunk to a snapshot.
+#[derive(Default)]
+pub struct Cells {
+    /// Chunk numbers, by their number modulo REMEMBERED.
+    chunks: [usize; REMEMBERED],
+    cells: Vec<Cell>,
+    stride: usize,
+    /// Whose cells they are.
+    folds: usize,
+}
+
+impl Cells {
+    /// Another run, or other folds.
+    #[inline(always)]
+    pub fn renew(&mut self) {
+        self.chunks = [usize::MAX; REMEMBERED];
     }
 
     #[inline(always)]
-    unsafe fn write(&self, population: &mut Population, row: u32, slots: &[f64], results: &[f64]) -> bool {
-        for (at, fold) in self.folds.iter().enumerate() {
-            let column = &mut population.columns[fold.out as usize];
-            // SAFETY: as above.
-            unsafe {
-                match (fold.step, column) {
-                    (Step::Count, Column::Int(cells)) => {
-                        cells.step_unchecked(row).write(results[at].to_bits() as i64);
-                    }
-                    (Step::Float { .. }, Column::Float(cells)) => cells.step_unchecked(row).write(results[at]),
-                    (Step::Place { lat, lon }, Column::Point(cells)) => {
-                        cells.step_unchecked(row).write([slots[lat as usize], slots[lon as usize]]);
-                    }
-                    (Step::Limit { .. }, Column::Bool(cells)) => {
-                        let new = results[at] != 0.0;
-                        if cells.get_unchecked(row) != Some(new) {
-                            cells.step_unchecked(row).write(new);
-                        }
-                    }
-                    _ => std::hint::unreachable_unchecked(),
-                }
-            }
+    fn of(&mut self, population: &mut Population, chunk: usize, folds: &[Fold]) -> &[Cell] {
+        let at = chunk % REMEMBERED;
+        if self.chunks[at] != chunk || self.folds != folds.as_ptr() as usize {
+            self.look_up(population, chunk, folds);
         }
-        true
+        &self.cells[at * self.stride..(at + 1) * self.stride]
     }
+
+    #[inline(never)]
+    fn look_up(&mut self, population: &mut Population, chunk: usize, folds: &[Fold]) {
+        if self.folds != folds.as_ptr() as usize || self.stride != folds.len() {
+            (self.folds, self.stride) = (folds.as_ptr() as usize, folds.len());
+            let nowhere = Cell { valid: std::ptr::null_mut(), values: std::ptr::null_mut() };
+            self.cells.clear();
+            self.cells.resize(REMEMBERED * self.stride, nowhere);
+            self.renew();
+        }
+        let at = chunk % REMEMBERED;
+        for (cell, fold) in self.cells[at * self.stride..].iter_mut().zip(folds) {
+            let (valid, values) = match &mut population.columns[fold.out as usize] {
+                Column::Int(cells) => parts(cells, chunk),
+                Column::Float(cells) => parts(cells, chunk),
+                Column::Point(cells) => parts(cells, chunk),
+                Column::Bool(cells) => parts(cells, chunk),
+                _ => unreachable!("`fits` lets no other column in"),
+            };
+            *cell = Cell { valid, values };
+        }
+        self.chunks[at] = chunk;
+    }
+}
+
+fn parts<T: Copy + Default>(cells: &mut Chunked<T>, chunk: usize) -> (*mut u64, *mut u8) {
+    let chunk = cells.chunk_mut(chunk);
+    (chunk.valid.words_mut().as_mut_ptr(), chunk.values.as_mut_ptr().cast())
 }
 
 fn fits(fold: &Fold, population: &Population) -> bool {
@@ -184,24 +241,3 @@ fn fits(fold: &Fold, population: &Population) -> bool {
             | (Step::Limit { .. }, Column::Bool(_))
     )
 }
-
-/// The cells of a column whose type is known.
-macro_rules! cells {
-    ($name:ident, $kind:ident, $type:ty) => {
-        /// # Safety
-        /// It is a column of this type.
-        #[inline(always)]
-        unsafe fn $name(column: &Column) -> &Chunked<$type> {
-            match column {
-                Column::$kind(cells) => cells,
-                // SAFETY: by the contract above.
-                _ => unsafe { std::hint::unreachable_unchecked() },
-            }
-        }
-    };
-}
-
-cells!(ints, Int, i64);
-cells!(floats, Float, f64);
-cells!(places, Point, [f64; 2]);
-cells!(flags, Bool, bool);

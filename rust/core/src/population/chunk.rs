@@ -73,6 +73,10 @@ impl Bits {
     pub fn words(&self) -> &[u64; WORDS] {
         &self.0
     }
+
+    pub fn words_mut(&mut self) -> &mut [u64; WORDS] {
+        &mut self.0
+    }
 }
 
 impl Default for Bits {
@@ -136,19 +140,6 @@ impl<T: Copy + Default> Chunked<T> {
         chunk.valid.get(at).then(|| chunk.values[at])
     }
 
-    /// `get` without looking whether there is such a row.
-    ///
-    /// # Safety
-    /// `reach(row)` has been called.
-    #[inline(always)]
-    pub unsafe fn get_unchecked(&self, row: u32) -> Option<T> {
-        debug_assert!((row as usize / CHUNK) < self.chunks.len());
-        // SAFETY: by the contract above.
-        let chunk = unsafe { self.chunks.get_unchecked(row as usize / CHUNK) }.read();
-        let at = row as usize % CHUNK;
-        chunk.valid.get(at).then(|| chunk.values[at])
-    }
-
     /// Has the cell on its way to the cache.
     #[inline(always)]
     pub fn prefetch(&self, row: u32) {
@@ -206,6 +197,11 @@ impl<T: Copy + Default> Chunked<T> {
             None => chunk.valid.set(at, false),
         }
         old
+    }
+
+    /// A whole chunk, for writing.
+    pub fn chunk_mut(&mut self, number: usize) -> &mut Cells<T> {
+        self.chunks[number].write()
     }
 
     pub fn chunks(&self) -> &[Shared<Cells<T>>] {

@@ -117,7 +117,7 @@ fn decimal(exponent: i32, fraction: u64, significant: i32) -> Decimal {
     let tiny = (bits - exponent - 1).max(0);
     // The logarithm's tangent at 1.5.
     let mantissa = f64::from_bits(0x3FF0_0000_0000_0000 | fraction & 0x000F_FFFF_FFFF_FFFF);
-    #[expect(clippy::excessive_precision, clippy::approx_constant, reason = "the JDK's constants")]
+    #[expect(clippy::approx_constant, reason = "the JDK's constants")]
     let estimate = (mantissa - 1.5) * 0.289529654 + 0.176091259 + f64::from(exponent) * 0.301029995663981;
     let place = estimate.floor() as i32;
     let b5 = (-place).max(0);

@@ -259,3 +259,42 @@ fn columns_are_written_as_json_writes_them() {
         assert_eq!(text(|out| write_body(&value, out)), body);
     }
 }
+
+#[test]
+fn bodies_go_into_slots() {
+    use crate::body::{BodyType, Plan, Record};
+    use crate::value::Value;
+    let fields =
+        json!([{ "name": "id", "kind": "text", "required": true }, { "name": "x", "kind": "float", "nullable": true }]);
+    let fields = serde_json::from_value(fields).unwrap();
+    let zone = jiff::tz::TimeZone::UTC;
+    let plan = Plan { body: BodyType::Record { fields }, wanted: u64::MAX, extra: vec![], time_slot: None, zone };
+    let mut record = Record::default();
+    let many: String = (0..20).map(|n| format!("u{n}:{n},")).collect();
+    for body in [
+        "{id:a,x:2}",
+        " { x : 2 , id : 'a' } # c",
+        "@tag{id:a,x:2.0}",
+        &format!("{{{many}id:a,x:2}}"),
+        "{id:a,y:{z:1},x:2}",
+    ] {
+        decode_recon(&plan, body.as_bytes(), &mut record).unwrap_or_else(|error| panic!("{body}: {error:?}"));
+        assert_eq!((&record.slots[..], record.given), (&[Value::Text("a".into()), Value::Float(2.0)][..], 3), "{body}");
+    }
+    decode_recon(&plan, b"{id:b,x:}", &mut record).unwrap();
+    assert_eq!(record.slots, [Value::Text("b".into()), Value::Null]);
+    for (body, offset, reason) in [
+        ("{id:7}", 4, "Expected `str`, got `int` - at `$.id`"),
+        ("{id:a,id:b}", 9, "Object has the field `id` twice (byte 9)"),
+        ("{id:a,u:1,u:2}", 12, "Object has the field `u` twice (byte 12)"),
+        ("{x:1}", 5, "Object missing required field `id`"),
+        ("", 0, "Object missing required field `id`"),
+        ("{1,2}", 0, "Expected `object`, got `array`"),
+        ("{id:a", 5, "Recon is malformed: expected a separator or `}`, the text ends here (byte 5)"),
+        ("{id:a},1", 7, "Recon is malformed: expected the end: a body is one value, found `1` (byte 7)"),
+    ] {
+        let invalid = decode_recon(&plan, body.as_bytes(), &mut record).unwrap_err();
+        assert_eq!((invalid.offset, invalid.reason.as_str()), (offset, reason), "{body}");
+    }
+    assert!(decode_recon(&plan, b"{id:\"\xFF\"}", &mut record).is_err());
+}

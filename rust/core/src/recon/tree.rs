@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use ecow::{EcoString, EcoVec};
 
 use super::ReconError;
+use super::build::{Build, Key};
 use super::number::Number;
-use super::read::{Build, Key, Rules, read_with};
+use super::read::{Rules, read_with};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use ecow::{EcoString, EcoVec};
 
+use super::build::{Build, Key};
 use super::number::Number;
-use super::read::{Build, Key, Rules, read_with};
+use super::read::{Rules, read_with};
 use super::tree::{Item, Tree};
 use super::{ReconError, fail, write};
 use crate::time;
@@ -22,7 +23,7 @@ pub fn read(text: &str) -> Result<Value, ReconError> {
     read_with(text, Rules::default(), ValueBuild)
 }
 
-/// Reads the body of an envelope: at most one value, and a record of one plain value is that value (warp.md §3). An
+/// Reads the body of an envelope: at most one value, and a record of one plain value is that value. An
 /// empty text is `Null`; `{}` stays an empty map. Control characters in strings are taken as they are.
 ///
 /// # Errors

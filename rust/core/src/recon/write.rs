@@ -1,4 +1,4 @@
-//! Values as Recon that all of Swim's peers read alike (recon.md §9): one value with explicit braces, no markup, no
+//! Values as Recon that all of Swim's peers read alike (docs/protocol.md): one value with explicit braces, no markup, no
 //! expressions, text bare only where each peer takes it for a word.
 
 use std::io::Write;
@@ -75,13 +75,18 @@ pub fn write_body(value: &Value, out: &mut Vec<u8>) {
             out.push(b' ');
             write_interop(value, out);
         }
-        Value::Text(text) if ident::is_safe_ident(text) => {
-            out.push(b' ');
-            out.extend_from_slice(text.as_bytes());
-        }
+        Value::Text(text) => write_body_text(text, out),
         _ => write_interop(value, out),
     }
     debug_assert!(out.len() > start || value.is_null());
+}
+
+/// Appends a text as it stands behind an envelope's header.
+pub fn write_body_text(text: &str, out: &mut Vec<u8>) {
+    if ident::is_safe_ident(text) {
+        out.push(b' ');
+    }
+    write_text(text, out);
 }
 
 pub fn write_bool(x: bool, out: &mut Vec<u8>) {

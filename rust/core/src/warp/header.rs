@@ -13,7 +13,7 @@ const NO_ENVELOPE: &str = "not an envelope";
 /// Reads one frame. `body` is the Recon text after the header, trimmed; `check_body` tells whether it is one.
 ///
 /// A header has `node` and `lane` by name, in any order, or as its first and second item; `prio` and `rate` where the
-/// tag has them; other slots are ignored (warp.md §2).
+/// tag has them; other slots are ignored.
 ///
 /// # Errors
 /// What is no envelope: a malformed or incomplete header, an unknown tag, an address that is no URI, a `prio` or `rate`

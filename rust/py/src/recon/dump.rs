@@ -49,7 +49,7 @@ impl<'py> Writer<'py> {
     fn write(&mut self, object: &Bound<'py, PyAny>, depth: usize) -> PyResult<()> {
         // The usual types, exactly.
         let kind = object.get_type_ptr();
-        // SAFETY: only the addresses of static type objects are taken.
+        // SAFETY: of the static type objects only the addresses are taken; an object is used as the type that it has.
         unsafe {
             if kind == &raw mut ffi::PyUnicode_Type {
                 write_text(object.cast_unchecked::<PyString>().to_str()?, &mut self.out);

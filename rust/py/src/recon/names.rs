@@ -35,8 +35,11 @@ impl Short {
     }
 }
 
+/// A name and its string.
+type Known = (Short, Py<PyString>);
+
 /// At most `SLOTS` short names; a new one takes the place of the one in its slot.
-pub(super) struct Names(Box<[Option<(Short, Py<PyString>)>]>);
+pub(super) struct Names(Box<[Option<Known>]>);
 
 thread_local! {
     /// Between two texts of one thread; taken out while one is read, so that nobody holds it when Python code runs.
