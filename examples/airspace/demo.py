@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 from rich.live import Live
 
-from airspace import recorded, simulator, totals
+from airspace import recorded, serving, simulator, totals
 from airspace.app import Aircraft, app
 from airspace.readings import Readings
 from airspace.recount import recount
@@ -46,13 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     app.ingest(str(path), Aircraft.report, speed=speed)
     console = Console()
     live = console.is_terminal and not chosen.once
-    options = RunOptions(once=True, dead_letters=chosen.cache / "dead-letters.jsonl", signals=True)
+    options = RunOptions(
+        once=True,
+        dead_letters=chosen.cache / "dead-letters.jsonl",
+        port=None if chosen.once else serving.PORT,
+        signals=True,
+    )
     # each demo shows its own dead letters, not those of the ones before
     (chosen.cache / "dead-letters.jsonl").unlink(missing_ok=True)
     run = Run(app, None, options)
     try:
-        screen = Screen("max" if speed == "max" else f"{speed:g}×", simulated, ROWS[simulated])
-        with_loop(watched(run, console, screen) if live else logged(run))
+        if said := serving.listen(run):
+            print(f"demo: {said}", file=sys.stderr)
+        hints = serving.Hints(run.address)
+        screen = Screen("max" if speed == "max" else f"{speed:g}×", simulated, ROWS[simulated], hints)
+        with_loop(watched(run, console, screen) if live else logged(run, hints))
         return closing(run, path, simulated, chosen.check)
     except ShoalError as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -103,7 +111,7 @@ async def watched(run: Run, console: Console, screen: Screen) -> None:
     console.print(screen.render(now, rate.at(now.read), console.width, height), height=height)
 
 
-async def logged(run: Run) -> None:
+async def logged(run: Run, hints: serving.Hints) -> None:
     readings = Readings(run)
     task = asyncio.ensure_future(run.until_done())
     rate = Rate()
@@ -116,6 +124,9 @@ async def logged(run: Run) -> None:
             "%s  %d reports, %.0f events/s, %d aircraft, %d airborne, %d alerts, %d refused",
             now.time, now.read, rate.at(now.read), now.known, now.airborne, now.alerts, now.dead,
         )  # fmt: skip
+        if not hints.shown:
+            for line in hints.of(now):
+                logger.info("try: %s", line)
     await task
 
 

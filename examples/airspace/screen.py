@@ -1,6 +1,6 @@
 """The live view: one renderable from one snapshot, for any terminal from 80×24 up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airspace.picture import Picture, colour, legend
+from airspace.serving import Hints
 from airspace.snapshot import AircraftReading, Snapshot
 
 PHASES = {"climb": "↗", "descent": "↘", "level": "→", "ground": "·", "silent": " ", "": " "}
@@ -21,21 +22,23 @@ BORDER = "#4b515c"
 class Screen:
     """Keeps what lasts from frame to frame: the trails. ``speed`` is shown as given (``60×``, ``max``)."""
 
-    def __init__(self, speed: str, simulated: bool, total: int) -> None:
-        self.speed, self.simulated, self.total = speed, simulated, total
+    def __init__(self, speed: str, simulated: bool, total: int, hints: Hints) -> None:
+        self.speed, self.simulated, self.total, self.hints = speed, simulated, total, hints
         self.picture = Picture()
 
     def render(self, now: Snapshot, rate: float, width: int, height: int) -> RenderableType:
         """A frame of exactly ``height`` lines. ``rate``: events a second of real time."""
         self.picture.follow(now.aircraft)
         lines = max(3, min(12, height // 6))  # of alerts
-        middle = height - 3 - (lines + 2)
+        hints = hint_lines(self.hints.of(now), width)
+        middle = height - 3 - (lines + 2) - len(hints)
         left = min(width - 38, round((middle - 2) * 2.9) + 4) if width >= 100 else width - 38
         whole = Layout()
         whole.split_column(
             Layout(self.header(now, rate, width), size=3),
             Layout(name="middle", size=middle),
             Layout(self.alerts(now, lines), size=lines + 2),
+            *([Layout(Group(*hints), size=len(hints))] if hints else []),
         )
         whole["middle"].split_row(Layout(self.map(now, left, middle), size=left), Layout(tables(now, middle)))
         return whole
@@ -82,6 +85,16 @@ class Screen:
             )
         body: RenderableType = table if now.recent else Text("none so far", style=QUIET)
         return Panel(body, title="alerts", title_align="left", border_style=BORDER)
+
+
+def hint_lines(hints: Sequence[str], width: int) -> list[Text]:
+    """On one line where they fit."""
+    if hints and sum(map(len, hints)) + 3 * len(hints) + 4 <= width:
+        hints = ["   ".join(hints)]
+    return [
+        Text(" try " if number == 0 else "     ", style=QUIET, no_wrap=True, overflow="ellipsis").append(hint, "#2fd6c4")
+        for number, hint in enumerate(hints)
+    ]
 
 
 def tables(now: Snapshot, height: int) -> RenderableType:

@@ -8,6 +8,7 @@ folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``
 time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
 testing        ``with app.test() as t`` gives a ``Kit``
+data           ``recon.loads``, ``recon.dumps``: Swim's data language
 later          ``Supply`` ``Request`` ``Idle`` ``History`` ``Client``: typed, not carried out yet
 =============  ======================================================================================
 """
@@ -54,6 +55,7 @@ from shoal.types import Point
 from shoal.variables import Done, Save, Severity
 
 if TYPE_CHECKING:
+    from shoal import recon as recon
     from shoal._core import DeadLetter
     from shoal.client import Client, Live
     from shoal.testing import Kit, Population, Sent
@@ -138,8 +140,10 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    if name in _LATER:
-        import importlib
+    import importlib
 
+    if name == "recon":
+        return importlib.import_module("shoal.recon")
+    if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'shoal' has no attribute {name!r}")

@@ -230,6 +230,15 @@ class Shard:
         """Readers end. What has been handed over is still work; of a paced source, what is due by now."""
     def stop(self) -> None:
         """on_stop of every twin becomes work."""
+    def serve(self, host: str, port: int) -> tuple[str, int, list[str]]:
+        """Listens for WARP and HTTP; port 0 is any that is free.
+
+        Returns the address, the port, and what the operator should know. RunFailed: it cannot be listened there.
+        """
+    def stop_listening(self) -> None:
+        """Nothing more is taken from outside; what has been is still work."""
+    def stop_serving(self, seconds: float) -> None:
+        """Ends all links and connections; blocks until they have ended, at most so long."""
     def close(self) -> None:
         """Ends readers; every later call raises."""
     # -- from outside
@@ -282,7 +291,38 @@ class Shard:
 @final
 class Turns:
     def __iter__(self) -> Turns: ...
-    def __next__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]: ...
+    def __next__(self) -> tuple[Any, BaseException | None]:
+        """Ends the turn before and calls the handlers of those that follow, until one has given back something, or
+        raised: (result, None) or (None, exception). Its turn is still open.
+        """
 
 __version__: str
-__all__ = ["Cell", "Counts", "DeadLetter", "Handle", "Preview", "Shard", "Table", "TableView", "Turns", "__version__"]
+
+def recon_loads(text: str | bytes | bytearray, /) -> Any: ...
+def recon_dumps(obj: Any, /, *, default: Callable[[Any], Any] | None = None, sort_keys: bool = False) -> str: ...
+def recon_tagged(text: str, /) -> str:
+    """The structure of a Recon text as JSON in which no difference is lost."""
+
+def recon_canonical(text: str, /) -> str:
+    """The text that swim-java writes for what a Recon text says."""
+
+def warp_fields(frame: str, /) -> str:
+    """The fields of a WARP frame as JSON."""
+
+__all__ = [
+    "Cell",
+    "Counts",
+    "DeadLetter",
+    "Handle",
+    "Preview",
+    "Shard",
+    "Table",
+    "TableView",
+    "Turns",
+    "__version__",
+    "recon_canonical",
+    "recon_dumps",
+    "recon_loads",
+    "recon_tagged",
+    "warp_fields",
+]

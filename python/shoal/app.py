@@ -156,7 +156,7 @@ class App(Generic[C]):
         raise not_yet("app.emit", "sinks")
 
     def run(self, *, host: str = "127.0.0.1", port: int = 9001) -> None:
-        """Runs the app until Ctrl-C or SIGTERM, as ``shoal run`` does. Nothing listens at ``host`` and ``port`` yet."""
+        """Runs and serves the app until Ctrl-C or SIGTERM, as ``shoal run`` does; port 0 is any that is free."""
         from shoal.run import serve
 
         serve(self, host=host, port=port)

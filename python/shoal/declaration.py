@@ -18,7 +18,7 @@ Watched = dict[Literal["column", "map"], int]
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """Bounds of a shard; docs/settings.md says what happens at each."""
+    """Bounds of a shard and of its server; docs/settings.md says what happens at each."""
 
     max_sends: int = 10_000
     max_hops: int = 64
@@ -26,6 +26,33 @@ class Settings(msgspec.Struct, frozen=True):
     busy_bound: int = 1_000
     commit_turns: int = 4_096
     handler_seconds: float = 5.0
+    # of the server: rust/core/src/limits.rs
+    io_threads: int = 1
+    max_connections: int = 16_384
+    max_header_bytes: int = 16_384
+    max_headers: int = 100
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    max_body_bytes: int = 1_048_576
+    answer_seconds: float = 10.0
+    idle_seconds: float = 120.0
+    ping_seconds: float = 30.0
+    pong_seconds: float = 60.0
+    close_seconds: float = 2.0
+    max_frame_bytes: int = 16_777_216
+    max_message_bytes: int = 16_777_216
+    connection_pings: int = 10
+    connection_commands: int = 2_000_000
+    connection_intake: int = 1_048_576
+    connection_queue: int = 33_554_432
+    link_queue: int = 100_000
+    connection_links: int = 100_000
+    connection_twins: int = 1_000_000
+    max_page: int = 1_000
+    page_bytes: int = 4_194_304
+    max_members: int = 10_000
+    compression: int = 0
+    origins: str = ""
 
 
 class Column(msgspec.Struct):

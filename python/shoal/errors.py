@@ -70,9 +70,58 @@ class ConfigError(ShoalError):
     """A setting of the app is missing, unknown or of another type: the message names the field and where it stands."""
 
 
+class ReconError(ShoalError, ValueError):
+    """A value has no Recon form (NaN, too deep), or a text is no Recon (``ReconDecodeError``)."""
+
+
+class ReconDecodeError(ReconError):
+    """A text is no Recon. As ``json.JSONDecodeError``: ``msg``, ``doc``, ``pos``, ``lineno`` and ``colno``.
+
+    ``pos`` is the index in ``doc`` where it shows: of a character in a str, of a byte in bytes. Lines end with LF and
+    count from 1, as columns do.
+    """
+
+    def __init__(self, msg: str, doc: str | bytes | bytearray, pos: int) -> None:
+        before = doc[:pos]
+        newline = "\n" if isinstance(before, str) else b"\n"
+        self.lineno = before.count(newline) + 1  # type: ignore[arg-type]
+        self.colno = pos - before.rfind(newline)  # type: ignore[arg-type]
+        super().__init__(f"{msg}: line {self.lineno} column {self.colno} (char {pos})")
+        self.msg = msg
+        self.doc = doc
+        self.pos = pos
+
+    def __reduce__(self) -> tuple[type[ReconDecodeError], tuple[str, str | bytes | bytearray, int]]:
+        return type(self), (self.msg, self.doc, self.pos)
+
+
 class RunFailed(ShoalError):
     """A run cannot start or go on: a source cannot be opened, or the dead-letter file cannot be written."""
 
 
 class HandlerDeadline(ShoalError):
     """A handler ran longer than its bound (``handler_seconds``, docs/settings.md): its turn is undone."""
+
+
+class NoConnection(ShoalError):
+    """A server cannot be reached, has not answered in time, or the connection broke: the message names its address."""
+
+
+class Unlinked(ShoalError):
+    """A server refused a link or ended it; ``reason`` is its word (``nodeNotFound``), "" where it gave none."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Refused(ShoalError):
+    """A server understood a request and said no: the message is its reason. ``status`` is HTTP's, such as 404."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotShoal(ShoalError):
+    """A server answers HTTP not as Shoal does: only WARP can be spoken with it."""

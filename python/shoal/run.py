@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ R = TypeVar("R")
 
 BATCH_MICROSECONDS = 2_000
 DRAIN_SECONDS = 5.0
+# of those, what is kept for links and connections to end
+HANG_UP_SECONDS = 1.5
+# A serving run's: a second busy Python thread holds the shard's up for so long, not for 5 ms.
+SWITCH_SECONDS = 0.0005
 # A replay's records that are due within this run together: a wake-up for each would cost more than the turns.
 PACE_SECONDS = 0.001
 
@@ -51,6 +56,9 @@ class RunOptions:
     strict: bool = False
     # None: dead-letters/APP.jsonl
     dead_letters: Path | None = None
+    # where WARP and HTTP are served; port None: they are not, 0: at any that is free
+    host: str = "127.0.0.1"
+    port: int | None = None
     # replaces the speed of every file source that tells the time
     speed: float | Literal["max"] | None = None
     # SIGINT and SIGTERM end the run cleanly, a second one at once; only in the main thread
@@ -89,6 +97,8 @@ class Run:
         self.stopped_by: DeadLetter | None = None
         # the run was ended by ``stop`` before its sources were exhausted
         self.interrupted = False
+        # where it serves, as a URL; "" where it does not
+        self.address = ""
         self._start = Spent.now()
         self._feeders: list[Feeder] = []
         self._failure: BaseException | None = None
@@ -96,12 +106,24 @@ class Run:
         self._at_once = False
         self._left = False
         self._next: asyncio.Handle | None = None
+        self._switch = sys.getswitchinterval()
 
     # -- what others may ask of it
 
     def totals(self) -> Totals:
         numbers = {source.declaration.name: source.number for source in self.sources if source.number >= 0}
         return Totals.of(self.shard, numbers, [p.name for p in self.declaration.populations], self._start)
+
+    def listen(self) -> list[str]:
+        """Opens the port of the options, if there is one; else the first batch does. What the operator should know.
+
+        Raises ``RunFailed`` where it is taken or no address of this machine.
+        """
+        if self.options.port is None or self.address:
+            return []
+        host, port, notes = self.shard.serve(self.options.host, self.options.port)
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return notes
 
     def stop(self) -> None:
         """Ends the run cleanly: nothing more is read, what waits is applied. Called again, it ends at once."""
@@ -145,6 +167,9 @@ class Run:
         # what has been imported until now stays: the collector need not look at it again
         gc.freeze()
         self._start = Spent.now()
+        self.listen()
+        if self.address:
+            sys.setswitchinterval(SWITCH_SECONDS)
         for source in self.sources:
             source.open(self.shard)
         self._feeders = [Feeder(source, self.shard) for source in self.sources if source.records is not None]
@@ -245,8 +270,10 @@ class Run:
     async def _drain(self) -> None:
         """What has been read is applied, async turns end, ``on_stop`` runs: all that within DRAIN_SECONDS."""
         self._draining = True
+        if self.address:
+            self.shard.stop_listening()
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(DRAIN_SECONDS - (HANG_UP_SECONDS if self.address else 0.0)):
                 for step in (self.shard.stop_reading, self.shard.stop):
                     if self._failure is not None or self.stopped_by is not None or self._at_once:
                         return
@@ -265,6 +292,9 @@ class Run:
     def _leave(self) -> None:
         self._left = True
         self._forget()
+        if self.address:
+            sys.setswitchinterval(self._switch)
+            self.shard.stop_serving(0.0 if self._at_once else HANG_UP_SECONDS)
         self._loop.remove_reader(self.shard.fileno())
         if self.options.signals:
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -287,18 +317,15 @@ def once(app: App[Any], config: Any = None, options: RunOptions = RunOptions(onc
 
 
 def serve(app: App[Any], *, host: str, port: int) -> None:
-    """``app.run()``: as ``shoal run`` without options, config from the environment and the app's TOML file.
+    """``app.run()``: as ``shoal run --host HOST --port PORT``, config from the environment and the app's TOML file.
 
-    Leaves the process with the exit code of ``shoal run`` where that is not 0. ``host`` and ``port`` are those of the
-    server, which this version has not got yet.
+    Leaves the process with the exit code of ``shoal run`` where that is not 0.
     """
-    import sys
-
     from shoal.cli.faults import Fault
     from shoal.cli.run import run_app
 
     try:
-        code = run_app(app, Path(app._place.file))
+        code = run_app(app, Path(app._place.file), RunOptions(host=host, port=port, signals=True))
     except Fault as fault:
         print(f"shoal: {fault}", file=sys.stderr)
         code = fault.code

@@ -1,4 +1,4 @@
-"""The bounds of a shard. Every one is a documented setting (docs/settings.md); nothing is unbounded."""
+"""The bounds of a shard and its server. Every one is a documented setting (docs/settings.md); nothing is unbounded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,13 @@ def settings_from(table: Mapping[str, Any], where: str) -> Settings:
 
 def check_settings(settings: Settings, where: str) -> None:
     """Errors: DeclarationError for a bound that would let nothing pass."""
+    if not isinstance(settings.origins, str):
+        raise DeclarationError(f'{where}: origins={settings.origins!r}; it is a text: "https://a.example", or "*"')
+    if type(settings.compression) is not int or not 0 <= settings.compression <= 9:
+        raise DeclarationError(f"{where}: compression={settings.compression!r}; it is a level of 1 to 9, or 0 for none")
     for name in settings.__struct_fields__:
         value = getattr(settings, name)
+        if name in ("origins", "compression"):
+            continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
             raise DeclarationError(f"{where}: {name}={value!r}; a bound is above 0")

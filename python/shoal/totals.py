@@ -31,6 +31,8 @@ class Totals:
     """Counts of one moment of a run. ``sources`` is by the sources' names, in the order of ``app.ingest``."""
 
     sources: dict[str, Counts]
+    # commands of connections, HTTP requests and programs
+    outside: Counts
     inner: Counts
     # by the classes' names
     twins: dict[str, int]
@@ -40,6 +42,7 @@ class Totals:
     def of(cls, shard: Shard, sources: dict[str, int], populations: list[str], start: Spent) -> Totals:
         return cls(
             {name: shard.counts(number) for name, number in sources.items()},
+            shard.outside_counts(),
             shard.inner_counts(),
             {name: shard.size(number) for number, name in enumerate(populations)},
             Spent.now().since(start),
@@ -47,15 +50,16 @@ class Totals:
 
     @property
     def read(self) -> int:
-        return sum(counts.read for counts in self.sources.values())
+        """Events from outside the shard."""
+        return self.outside.read + sum(counts.read for counts in self.sources.values())
 
     @property
     def dead(self) -> int:
-        return self.inner.dead + sum(counts.dead for counts in self.sources.values())
+        return self.inner.dead + self.outside.dead + sum(counts.dead for counts in self.sources.values())
 
     @property
     def waiting(self) -> int:
-        return self.inner.waiting + sum(counts.waiting for counts in self.sources.values())
+        return self.inner.waiting + self.outside.waiting + sum(counts.waiting for counts in self.sources.values())
 
     @property
     def all_twins(self) -> int:
@@ -67,11 +71,13 @@ class Totals:
         return {name: counts.state for name, counts in self.sources.items() if counts.state not in ("open", "done")}
 
     def lines(self) -> list[str]:
-        """The closing line: the equation of each source, that of the commands between twins, and the sums."""
+        """The closing line: the equations of each source and of the commands from outside and between twins, and the sums."""
         lines = []
         for name, counts in self.sources.items():
             late = f", {counts.late:,} late" if counts.late else ""
             lines.append(f"{name}: {counts.read:,} read = {_right_side(counts, filtered=True)}{late}")
+        if self.outside.read:
+            lines.append(f"from outside: {self.outside.read:,} sent = {_right_side(self.outside, filtered=False)}")
         lines.append(f"between twins: {self.inner.read:,} sent = {_right_side(self.inner, filtered=False)}")
         rate = self.read / self.spent.wall if self.spent.wall > 0 else 0.0
         wall, cpu = self.spent

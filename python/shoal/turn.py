@@ -1,7 +1,9 @@
 """The middle of an event's way: take a batch, run each turn, commit.
 
-The core has brought an event to its twin, stepped the folds and opened the turn; here the user's function runs. When
-the iterator goes on, the turn is kept; ``fail`` undoes it; ``park`` sets it aside while its coroutine runs in the loop.
+The core brings an event to its twin, steps the folds, opens the turn and calls the user's function. A turn whose
+function gives back nothing is kept at once, and the next one runs. The others come here: ``fail`` undoes a turn whose
+function raised, ``park`` sets one aside while its coroutine runs in the loop. When the iterator goes on, a turn that is
+still open is kept.
 """
 
 from __future__ import annotations
@@ -52,16 +54,13 @@ class Runner:
 
     def _run(self, turns: Turns) -> bool:
         try:
-            for call, arguments in turns:
-                try:
-                    result = call(*arguments)
-                except BaseException as error:
+            for result, error in turns:
+                if error is not None:
                     self._fail(error)
                 else:
-                    if result is not None:
-                        self._go_on(result)
+                    self._go_on(result)
                 # the core hands the same twin object out again when nobody holds it
-                del call, arguments
+                del result, error
         except HandlerDeadline as error:
             # it came between the handler's last bytecode and the loop's next
             self._fail(error)

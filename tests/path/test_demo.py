@@ -1,6 +1,7 @@
 """The demo: what its twins say against a plain recount, what its screen shows, and what it does without a network."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,3 +69,38 @@ def test_an_interrupted_demo_prints_the_totals_so_far() -> None:
     assert process.returncode == 0, errors
     assert "interrupted: these are the totals so far" in out
     assert "rows read = " in out
+
+
+@pytest.mark.slow
+def test_the_demo_serves_its_twins_and_says_what_to_try() -> None:
+    with subprocess.Popen(
+        [*DEMO, "--simulated", "--speed", "60"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        told = ""
+        while "curl" not in told:
+            line = process.stderr.readline()
+            assert line, told
+            told += line
+        address = re.search(r"curl (http://127\.0\.0\.1:\d+)/airspace\n", told)
+        hint = re.search(r"try: (\S+) link (\S+) altitude\n", told)
+        assert address
+        assert hint
+        where = {**os.environ, "SHOAL_URL": address.group(1)}
+        asked = subprocess.run(
+            [str(ROOT / hint.group(1)), "link", hint.group(2), "altitude", "--count", "1"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=where,
+        )
+        assert (asked.returncode, asked.stderr) == (0, "")
+        assert float(asked.stdout) >= 0
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors

@@ -12,6 +12,7 @@ from airspace import recorded, simulator
 from airspace.app import Alert
 from airspace.recount import recount
 from airspace.screen import Screen
+from airspace.serving import Hints
 from airspace.snapshot import AircraftReading, CellReading, Snapshot
 from rich.console import Console
 
@@ -76,11 +77,17 @@ def snapshot() -> Snapshot:
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (132, 43), (160, 50)])
-def test_the_screen_fills_the_terminal_and_no_more(width: int, height: int) -> None:
-    text = drawn(Screen("60×", simulated=False, total=284_505), snapshot(), width, height)
+@pytest.mark.parametrize("hints", [Hints(""), Hints("http://127.0.0.1:9001"), Hints("http://127.0.0.1:45678")])
+def test_the_screen_fills_the_terminal_and_no_more(width: int, height: int, hints: Hints) -> None:
+    text = drawn(Screen("60×", simulated=False, total=284_505, hints=hints), snapshot(), width, height)
     lines = text.splitlines()
     assert len(lines) == height
-    assert {len(line) for line in lines[3:]} == {width}
+    hinted = [line for line in lines if "shoal link" in line or "curl" in line]
+    assert {len(line) for line in lines[3:] if line not in hinted} == {width}
+    assert max(map(len, lines)) == width
+    if hints.address:
+        assert "/aircraft/390005 altitude" in hinted[0]
+        assert f"curl {hints.address}/airspace" in hinted[-1]
     assert "2021-10-07 13:05:53 UTC  60×" in lines[0]
     assert "refused 464" in lines[1]
     assert "emergency" in text
@@ -91,11 +98,25 @@ def test_the_screen_fills_the_terminal_and_no_more(width: int, height: int) -> N
 
 def test_simulated_traffic_is_marked_on_the_screen() -> None:
     for width in (80, 160):
-        assert " SIMULATED " in drawn(Screen("max", simulated=True, total=1), snapshot(), width, 30)
+        assert " SIMULATED " in drawn(Screen("max", simulated=True, total=1, hints=Hints("")), snapshot(), width, 30)
+
+
+def test_the_hints_name_the_server_where_it_is_not_the_usual_one_and_stay_with_an_aircraft() -> None:
+    now = snapshot()
+    usual, other = Hints("http://127.0.0.1:9001"), Hints("http://127.0.0.1:45678")
+    usual.shoal = other.shoal = "shoal"
+    assert usual.of(now) == ["shoal link /aircraft/390005 altitude", "curl http://127.0.0.1:9001/airspace"]
+    assert other.of(now)[0] == "shoal link warp://127.0.0.1:45678/aircraft/390005 altitude"
+    now.aircraft[20].climb = -4000.0
+    assert "/aircraft/390005 " in usual.of(now)[0]
+    now.aircraft[5].airborne = False
+    assert "/aircraft/390014 " in usual.of(now)[0]
+    assert usual.of(Snapshot()) == ["curl http://127.0.0.1:9001/airspace"]
 
 
 def test_the_screen_can_be_drawn_before_the_first_report() -> None:
-    assert "none so far" in drawn(Screen("60×", simulated=False, total=284_505), Snapshot(), 80, 24)
+    hints = Hints("http://127.0.0.1:9001")
+    assert "none so far" in drawn(Screen("60×", simulated=False, total=284_505, hints=hints), Snapshot(), 80, 24)
 
 
 def drawn(screen: Screen, now: Snapshot, width: int, height: int) -> str:

@@ -181,7 +181,7 @@ def test_a_wrong_config_is_named_and_nothing_runs(shoal: Shoal) -> None:
 
 def test_a_full_disk_under_the_dead_letters_stops_the_run(fleet: Path, shoal: Shoal) -> None:
     write(fleet, "{", *[{"id": "7", "speed": 1}] * 10)
-    done = shoal("run", "fleet.py", "--dead-letters", "/dev/full")
+    done = shoal("run", "fleet.py", "--port", "0", "--dead-letters", "/dev/full")
     assert done.returncode == 3
     assert "/dev/full: No space left on device; reached fixes.jsonl at 1" in done.stderr
     assert "Traceback" not in done.stderr
@@ -253,8 +253,9 @@ def line_of(process: "subprocess.Popen[str]") -> str:
 
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "shoal.cli", "run", *arguments],
+    once = "--once" in arguments
+    process = subprocess.Popen(
+        [sys.executable, "-m", "shoal.cli", "run", *arguments, *([] if once else ["--port", "0"])],
         cwd=folder,
         env=environment(),
         stdin=subprocess.PIPE,
@@ -262,6 +263,8 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert once or line_of(process).startswith("serving http://127.0.0.1:")
+    return process
 
 
 @pytest.fixture
@@ -290,7 +293,7 @@ def test_a_signal_ends_a_run_cleanly(from_stdin: "subprocess.Popen[str]", number
 
 
 def test_a_program_may_run_its_own_app(fleet: Path) -> None:
-    program = FLEET.replace('"fixes.jsonl"', '"-"') + "\nif __name__ == '__main__':\n    app.run()\n"
+    program = FLEET.replace('"fixes.jsonl"', '"-"') + "\nif __name__ == '__main__':\n    app.run(port=0)\n"
     (fleet / "fleet.py").write_text(program)
     (fleet / "fleet.toml").write_text("[config]\nlimit = 3\n")
     command = [sys.executable, "fleet.py"]
@@ -298,6 +301,7 @@ def test_a_program_may_run_its_own_app(fleet: Path) -> None:
         command, cwd=fleet, env=environment(), stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
     ) as process:
         assert process.stdin is not None
+        assert line_of(process).startswith("serving http://127.0.0.1:")
         process.stdin.write('{"id": "7", "speed": 4}\n{"id": "7", "speed": 0}\n')
         process.stdin.flush()
         assert line_of(process) == "/bus/7 stands still\n"

@@ -1,20 +1,27 @@
 """The pages tell the truth: files that they name exist, their code runs, their figures are those of the code."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
 from inferring import readings, said, write
+from wire import served
 
 from shoal import dead_letters, run
 from shoal.cli import main
+from shoal.cli.command import LONGEST_BODY
 from shoal.declaration import Settings
 from shoal.infer import kinds, late, look
 from shoal.lanes import history
+from shoal.queries import LONGEST_ANSWER
 from shoal.sources import opening
+from shoal.warp import Bounds
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -65,11 +72,16 @@ def test_the_session_of_the_page_is_what_is_said(tmp_path: Path, monkeypatch: py
     assert code_of(ROOT / "docs/twin.md") == [Path("grid.py").read_text("utf-8")]
 
 
+def test_the_protocols_code_runs() -> None:
+    (code,) = code_of(ROOT / "docs/protocol.md")
+    exec(code, {})
+
+
 def test_the_pages_settings_are_those_of_the_code() -> None:
     text = (ROOT / "docs/settings.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+) \|", text, re.MULTILINE))
     assert {name: float(value.replace(",", "")) for name, value in rows.items()} == {
-        name: float(value) for name, value in msgspec.structs.asdict(Settings()).items()
+        name: float(value) for name, value in msgspec.structs.asdict(Settings()).items() if name != "origins"
     }
 
 
@@ -87,8 +99,66 @@ def test_the_pages_settings_are_those_of_the_code() -> None:
         ("50 ms", dead_letters.FLUSH_SECONDS * 1_000),
         ("256 KiB", dead_letters.FLUSH_BYTES / 1024),
         ("4,000", opening.AHEAD),
+        ("15 s", Bounds().longest_pause),
+        ("0.25 s", Bounds().first_pause),
+        ("64 MiB", Bounds().message_bytes / (1 << 20)),
+        ("64 MiB", LONGEST_BODY / (1 << 20)),
+        ("256 MiB", LONGEST_ANSWER / (1 << 20)),
+        ("1,000,000", Bounds().entries),
+        ("1,000", Bounds().changes),
     ],
 )
 def test_the_pages_bounds_are_those_of_the_code(figure: str, value: float) -> None:
     assert figure in (ROOT / "docs/settings.md").read_text("utf-8")
     assert float(re.sub(r"[^\d.]", "", figure)) == value
+
+
+def request_of(command: str) -> tuple[str, str, bytes | None, list[str]]:
+    """Method, path, body and headers that a line of curl sends."""
+    words = shlex.split(command)
+    assert words.pop(0) == "curl"
+    method, body, headers, query = "", None, [], ""
+    while len(words) > 1 or words[0].startswith("-"):
+        match words.pop(0):
+            case "-N" | "-G":
+                pass
+            case "-X":
+                method = words.pop(0)
+            case "-H":
+                headers.append(words.pop(0))
+            case "-d":
+                body = words.pop(0)
+            case "--json":
+                body = words.pop(0)
+                headers.append("content-type: application/json")
+            case "--data-urlencode":
+                name, _, value = words.pop(0).partition("=")
+                query = f"?{name}={quote(value)}"
+            case url:
+                words.append(url)
+    path = words[0].removeprefix("http://127.0.0.1:9001") + query
+    return method or ("GET" if body is None else "POST"), path, body and body.encode(), headers
+
+
+def test_the_curl_examples_of_http_work(tmp_path: Path) -> None:
+    page = ROOT / "docs/http.md"
+    names: dict[str, Any] = {}
+    exec("\n".join(code_of(page)), names)
+    blocks = re.findall(r"^```(sh|json|text)\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    commands = [line for kind, block in blocks if kind == "sh" for line in block.splitlines()]
+    assert len(commands) > 10
+    answers = []
+    with served(names["app"], tmp_path) as server:
+        for command in commands:
+            method, path, body, headers = request_of(command)
+            with server.connect() as wire:
+                reply = wire.ask(method, path, body, *headers)
+                chunked = "transfer-encoding" in reply.headers
+                answers.append((wire.chunk() if chunked else reply.body).decode())
+                assert reply.status == (400 if "fast" in command else 202 if body else 200), command
+    for kind, block in blocks:
+        if kind == "json":
+            assert block.rstrip("\n") in answers
+        elif kind == "text":
+            pattern = re.sub(r"id:\\ \d+", r"id:\\ \\d+", re.escape(block))
+            assert any(re.match(pattern, answer) for answer in answers), answers

@@ -7,7 +7,8 @@ from shoal.totals import Spent, Totals
 
 def totals(read: int, wall: float, dead: int = 0) -> Totals:
     counts = Counts(read, read - dead - 31, 0, dead, 31, 0, "open")
-    return Totals({"fixes.jsonl": counts}, Counts(0, 0, 0, 0, 0, 0, "open"), {"Bus": 12}, Spent(wall, 1.0))
+    nothing = Counts(0, 0, 0, 0, 0, 0, "open")
+    return Totals({"fixes.jsonl": counts}, nothing, nothing, {"Bus": 12}, Spent(wall, 1.0))
 
 
 def test_the_status_line_is_short() -> None:

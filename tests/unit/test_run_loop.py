@@ -63,6 +63,9 @@ class FakeShard:
     def inner_counts(self) -> Counts:
         return Counts(0, 0, 0, 0, 0, 0, "open")
 
+    def outside_counts(self) -> Counts:
+        return Counts(0, 0, 0, 0, 0, 0, "open")
+
     def dead_letters(self) -> list[DeadLetter]:
         taken, self.letters = self.letters, []
         return taken

@@ -8,6 +8,7 @@ def totals(read: int = 1000, wall: float = 2.0) -> Totals:
             "fixes.jsonl": Counts(read, read - 10, 4, 6, 0, 2, "done"),
             "stops.csv.gz": Counts(50, 20, 0, 0, 30, 0, "stops.csv.gz ends in the middle of a record"),
         },
+        outside=Counts(200, 195, 0, 5, 0, 0, "open"),
         inner=Counts(120, 118, 0, 1, 1, 0, "open"),
         twins={"Bus": 11, "City": 1},
         spent=Spent(wall, 1.5),
@@ -18,14 +19,15 @@ def test_the_closing_line_has_an_equation_for_each_source_and_one_for_the_inside
     assert totals().lines() == [
         "fixes.jsonl: 1,000 read = 990 applied + 4 filtered + 6 dead-lettered + 0 waiting, 2 late",
         "stops.csv.gz: 50 read = 20 applied + 0 filtered + 0 dead-lettered + 30 waiting",
+        "from outside: 200 sent = 195 applied + 5 dead-lettered + 0 waiting",
         "between twins: 120 sent = 118 applied + 1 dead-lettered + 1 waiting",
-        "12 twins, 525 events/s, 2.00 s, CPU 1.50 s",
+        "12 twins, 625 events/s, 2.00 s, CPU 1.50 s",
     ]
 
 
 def test_sums_are_over_all_sources_and_the_inside() -> None:
     sums = totals()
-    assert (sums.read, sums.dead, sums.waiting, sums.all_twins) == (1050, 7, 31, 12)
+    assert (sums.read, sums.dead, sums.waiting, sums.all_twins) == (1250, 12, 31, 12)
 
 
 def test_a_source_that_failed_is_told_from_one_that_is_done() -> None:

@@ -17,6 +17,13 @@ EXIT_STRICT = 1
 EXIT_USAGE = 2
 # the run could not go on or a source could not be read to its end
 EXIT_FAILED = 3
+# of the commands that ask a server: it said no, or has no such node, lane or twin
+EXIT_REFUSED = 1
+# nobody answers there, or the connection broke
+EXIT_NO_CONNECTION = 3
+# as a shell counts those whom a signal ended: Ctrl-C, and a reader of the output that has gone
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NOT_THE_USERS = (_HERE, "<frozen", "<string>", sysconfig.get_path("stdlib") + os.sep)

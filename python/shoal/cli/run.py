@@ -1,7 +1,6 @@
 """``shoal run``: an app's file becomes a running app."""
 
 import argparse
-import asyncio
 import contextlib
 import dataclasses
 import logging
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shoal.cli.faults import EXIT_DONE, EXIT_FAILED, EXIT_STRICT, EXIT_USAGE, Failures, Fault, explain
+from shoal.cli.screen import Option, add_parser
 
 if TYPE_CHECKING:
     from shoal.app import App
@@ -21,49 +21,42 @@ if TYPE_CHECKING:
     from shoal.run import Run, RunOptions
     from shoal.totals import Totals
 
-EXIT_CODES = f"""\
-exit codes:
-  {EXIT_DONE}  done, or ended by Ctrl-C or SIGTERM
-  {EXIT_STRICT}  stopped by a dead letter (--strict)
-  {EXIT_USAGE}  the app, its config or the command line is wrong; nothing has run
-  {EXIT_FAILED}  a source or the dead-letter file failed
-"""
+HOST = "127.0.0.1"
+PORT = 9001
 
-EPILOG = f"""\
+EXITS = f"""\
+exit code: {EXIT_DONE} done, {EXIT_STRICT} dead letter (--strict), {EXIT_USAGE} nothing has run, \
+{EXIT_FAILED} source failed"""
+
+MORE = f"""\
 example:
   shoal run transit.py --set limit=25 --watch /city --watch "/bus/*"
+  curl http://127.0.0.1:9001/city
 
 A config field is taken from --set, else from APPNAME_FIELD in the environment,
-else from [config] of the TOML file beside the app (transit.toml, or app.toml),
-else from its default. Ctrl-C ends cleanly: what has been read is applied,
-on_stop runs, the closing line is printed.
-
-{EXIT_CODES}"""
+else from [config] in transit.toml or app.toml beside the app, else its default.
+{EXITS}"""
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser(
-        "run",
-        help="run an app",
-        description="Runs an app: reads its sources and keeps its twins until Ctrl-C.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    option = parser.add_argument
-    option("app", metavar="APP.PY[:APP]", help="the app's file, and its name where the file makes several")
+    words = "run an app: read its sources, keep and serve its twins until Ctrl-C"
+    parser, option = add_parser(commands, "run", words, MORE)
+    option("app", metavar="APP.PY[:APP]", help="the file, and the app where it makes several")
     option("--set", metavar="FIELD=VALUE", action="append", default=[], dest="sets", help="set a config field")
-    add_options(parser)
+    option("--reload", action="store_true", help="start anew whenever the app's files change")
+    add_options(option)
     parser.set_defaults(command=command)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(option: Option) -> None:
     """Options of every command that runs an app."""
-    option = parser.add_argument
-    option("--once", action="store_true", help="end when all sources are exhausted")
+    option("--host", metavar="ADDRESS", default=HOST, help=f"where to serve ({HOST}; 0.0.0.0: all networks)")
+    option("--port", metavar="PORT", type=_port, help=f"where to serve ({PORT}; 0: any that is free)")
+    option("--once", action="store_true", help="end with the sources; serves only with --port")
     option("--strict", action="store_true", help="stop at the first dead letter and show it")
     option("--watch", metavar="URI", action="append", default=[], help='show these twins live: /city, "/bus/*"')
-    option("--speed", metavar="FACTOR", type=_speed, help="replay files with a time at 60 times its pace, or max")
-    option("--dead-letters", metavar="FILE", type=Path, help="where they go (default: dead-letters/APP.jsonl)")
+    option("--speed", metavar="N", type=_speed, help="replay files with a time at N times its pace, or max")
+    option("--dead-letters", metavar="FILE", type=Path, help="in place of dead-letters/APP.jsonl")
 
 
 def options_of(chosen: argparse.Namespace) -> "RunOptions":
@@ -71,7 +64,13 @@ def options_of(chosen: argparse.Namespace) -> "RunOptions":
     from shoal.run import RunOptions
 
     return RunOptions(
-        once=chosen.once, strict=chosen.strict, dead_letters=chosen.dead_letters, speed=chosen.speed, signals=True
+        once=chosen.once,
+        strict=chosen.strict,
+        dead_letters=chosen.dead_letters,
+        speed=chosen.speed,
+        host=chosen.host,
+        port=chosen.port if chosen.port is not None or chosen.once else PORT,
+        signals=True,
     )
 
 
@@ -79,6 +78,10 @@ def command(chosen: argparse.Namespace) -> int:
     """Loads the app's file and runs it; gives the exit code."""
     from shoal.cli.app_file import load_app
 
+    if chosen.reload:
+        from shoal.cli.reload import keep_running
+
+        return keep_running(chosen.app)
     app, path = load_app(chosen.app)
     return run_app(app, path, options_of(chosen), chosen.sets, chosen.watch)
 
@@ -89,17 +92,21 @@ def run_app(
     options: "RunOptions | None" = None,
     sets: Sequence[str] = (),
     watched: Sequence[str] = (),
+    hint: str = "",
 ) -> int:
-    """Runs the app of the file ``path``, prints what happens, gives the exit code. ``Fault`` where it cannot start."""
+    """Runs the app of the file ``path``, prints what happens, gives the exit code. ``Fault`` where it cannot start.
+
+    ``hint`` stands behind where it serves, or runs.
+    """
     from shoal.config import beside, load, table_of
-    from shoal.errors import ConfigError, DeclarationError
+    from shoal.errors import ConfigError, DeclarationError, RunFailed
     from shoal.progress import choose
     from shoal.run import Run, RunOptions, with_loop
     from shoal.settings import settings_from
 
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", level=logging.INFO, handlers=[_ToStderr()])
     failures = Failures()
-    options = dataclasses.replace(options or RunOptions(signals=True), on_error=failures)
+    options = dataclasses.replace(options or RunOptions(port=PORT, signals=True), on_error=failures)
     toml = beside(path)
     try:
         config = load(app.config_type, app.name, sets=sets, environ=os.environ, toml=toml)
@@ -111,12 +118,24 @@ def run_app(
     except (ConfigError, DeclarationError) as error:
         raise Fault(explain(error)) from error
     try:
+        try:
+            notes = run.listen()
+        except RunFailed as error:
+            raise Fault(explain(error)) from error
+        for note in notes:
+            print(f"shoal: {note}", file=sys.stderr)
+        if run.address:
+            print(f"serving {run.address}{hint}", flush=True)
+        elif hint:
+            print(f"running {app.name}{hint}", flush=True)
         return with_loop(_drive(run, progress, failures))
     finally:
         run.close()
 
 
 async def _drive(run: "Run", progress: "Progress", failures: Failures) -> int:
+    import asyncio
+
     progress.begin()
     if run.dead_letters.start:
         print(f"shoal: dead letters are appended to {run.dead_letters.path}", file=sys.stderr)
@@ -164,6 +183,12 @@ def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseExce
     for name, reason in totals.failed.items():
         print(f"shoal: {name}: {reason}", file=sys.stderr)
     return EXIT_FAILED if totals.failed else EXIT_DONE
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a number of 0 to 65535")
+    return int(text)
 
 
 def _speed(text: str) -> Any:

@@ -2,52 +2,42 @@
 
 import argparse
 import dataclasses
-import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.cli.faults import EXIT_DONE, Fault
-from shoal.cli.run import EXIT_CODES, add_options, options_of
+from shoal.cli.run import EXITS, add_options, options_of
+from shoal.cli.screen import add_parser
 
 if TYPE_CHECKING:
     from shoal.infer import Choices, Look, Model
 
-EPILOG = f"""\
+MORE = f"""\
 examples:
   shoal twin readings.csv
   shoal twin readings.csv --key meter --set phase=text --eject grid.py
 
-It looks at the first records, says what it takes each field for and why, and
-twins the file. A key that names each twin is needed, all else is optional.
-A type of --set is text, number, whole, bool, time, choice, value (as it comes)
-or ignore. A field that shows up later becomes a lane then.
+A TYPE is text, number, whole, bool, time, choice, value (as it comes), ignore.
+As of shoal run: --host --port --once --strict --watch --speed --dead-letters
+{EXITS}"""
 
-{EXIT_CODES}"""
+HINT = "   (--key, --time, --group, --set change the above; --eject app.py writes it down)"
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser(
-        "twin",
-        help="twin a file without a program",
-        description="Infers key, time, groups and types from a file's first records, and runs its twins.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    option = parser.add_argument
-    option(
-        "file", metavar="FILE", help=".jsonl, .json, .csv, .tsv (each also .gz, .zst), .parquet, or - for JSON Lines"
-    )
+    words = "twin a file without a program: infer key, time, groups and types"
+    parser, option = add_parser(commands, "twin", words, MORE)
+    option("file", metavar="FILE", help=".jsonl .json .csv .tsv (.gz .zst) .parquet; - is JSON Lines")
     option("--key", metavar="FIELD", default="", help="the field that names the twin")
-    option("--time", metavar="FIELD", default="", help="the field that holds the event's time, or none")
-    option("--group", metavar="FIELD", action="append", default=[], help="a field that puts twins into groups, or none")
+    option("--time", metavar="FIELD", default="", help="the field with the event's time, or none")
+    option("--group", metavar="FIELD", action="append", default=[], help="a field that makes groups, or none")
     option("--set", metavar="FIELD=TYPE", action="append", default=[], dest="sets", help="what a field is")
-    option("--tz", metavar="ZONE", default="UTC", help="the time zone of times without one: Europe/Berlin")
-    option("--look", metavar="N", type=_count, default=10_000, help="records to look at (default: 10,000)")
+    option("--tz", metavar="ZONE", default="UTC", help="of times without one: Europe/Berlin (UTC)")
+    option("--look", metavar="N", type=_count, default=10_000, help="records to look at (10,000)")
     option("--eject", metavar="APP.PY", type=Path, help="write the program and end")
     option("--force", action="store_true", help="let --eject replace a file")
-    add_options(parser)
+    add_options(lambda *names, **settings: option(*names, **{**settings, "help": argparse.SUPPRESS}))
     parser.set_defaults(command=command)
 
 
@@ -66,20 +56,11 @@ def command(chosen: argparse.Namespace) -> int:
         raise Fault(str(error)) from None
     except KeyboardInterrupt:
         return EXIT_DONE
-    try:
-        for line in lines(look, model):
-            print(line, flush=True)
-    except BrokenPipeError:
-        # `shoal twin FILE | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_DONE
+    for line in lines(look, model):
+        print(line, flush=True)
     if chosen.eject is not None:
         look.close()
         return _eject(model, chosen)
-    print(
-        f"running {model.app}   (--key, --time, --group, --set change the above; --eject app.py writes it down)",
-        flush=True,
-    )
     return _run(look, model, choices, chosen)
 
 
@@ -93,7 +74,7 @@ def _run(look: "Look", model: "Model", choices: "Choices", chosen: argparse.Name
     late = Late(model, module, choices)
     inferred = Inferred(look.preview, tuple(model.ignored), late.on_news, late.on_letter)
     options = dataclasses.replace(options_of(chosen), inferred=inferred)
-    return run_app(module.__dict__["app"], Path(chosen.file), options, watched=chosen.watch)
+    return run_app(module.__dict__["app"], Path(chosen.file), options, watched=chosen.watch, hint=HINT)
 
 
 def _eject(model: "Model", chosen: argparse.Namespace) -> int:

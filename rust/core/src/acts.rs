@@ -1,12 +1,14 @@
 //! What a handler does with its twin: lanes and map entries written, commands sent, timers set. All of it is the turn's until
 //! it is kept.
 
-use crate::envelope::{Body, Envelope, Lane, Node, Origin};
+use crate::envelope::{Body, Bulk, Envelope, Lane, Node, Origin};
 use crate::fold::{self};
-use crate::population::PopulationId;
+use crate::population::column::Column;
+use crate::population::{Population, PopulationId};
 use crate::shard::Shard;
 use crate::timers::{TimerNumber, TimerOp};
 use crate::turn::{Refusal, Turn, Within};
+use crate::undo::Log;
 use crate::value::Value;
 
 impl Shard {
@@ -44,6 +46,36 @@ impl Shard {
         })
     }
 
+    /// Writes a float lane of the open turn that nothing folds; false: nothing is written, and `write` decides.
+    #[inline(always)]
+    pub fn write_float(&mut self, within: Within, column: u16, x: f64) -> bool {
+        let Some((table, row, log)) = self.unfolded(within, column) else { return false };
+        let fits = x.is_finite() && matches!(table.columns[column as usize], Column::Float(_));
+        if fits {
+            table.put_float(row, column, x, log);
+        }
+        fits
+    }
+
+    /// The same for an int lane.
+    #[inline(always)]
+    pub fn write_int(&mut self, within: Within, column: u16, x: i64) -> bool {
+        let Some((table, row, log)) = self.unfolded(within, column) else { return false };
+        let fits = matches!(table.columns[column as usize], Column::Int(_));
+        if fits {
+            table.put_int(row, column, x, log);
+        }
+        fits
+    }
+
+    #[inline(always)]
+    fn unfolded(&mut self, within: Within, column: u16) -> Option<(&mut Population, u32, &mut Log)> {
+        let turn = &mut self.turn;
+        let population = &mut self.populations[turn.population.0 as usize];
+        let alone = within == Within::Open && population.programs.columns[column as usize].is_empty();
+        alone.then_some((&mut population.table, turn.row, &mut turn.log))
+    }
+
     pub fn map_put(&mut self, within: Within, map: u16, key: Value, value: Value) -> Result<(), Refusal> {
         let turn = match within {
             Within::Open => &mut self.turn,
@@ -68,6 +100,45 @@ impl Shard {
             table.rewind(turn.row, &mut turn.log, &mark);
             Refusal::Fold(error)
         })
+    }
+
+    /// Clears a map lane, or all but its first entries, or those.
+    pub fn map_bulk(&mut self, within: Within, map: u16, bulk: Bulk) -> Result<(), Refusal> {
+        let (population, row) = match within {
+            Within::Open => (self.turn.population, self.turn.row),
+            Within::Parked(number) => {
+                let turn = self.parked.get(&number).ok_or(Refusal::NotInTurn)?;
+                (turn.population, turn.row)
+            }
+        };
+        let table = &self.populations[population.0 as usize].table.maps[map as usize];
+        let keys = |slots: Vec<u32>| slots.into_iter().map(|slot| table.key(slot)).collect::<Vec<_>>();
+        let gone = match bulk {
+            Bulk::Clear => keys(table.slots(row).collect()),
+            Bulk::Take(count) => keys(table.slots(row).skip(count).collect()),
+            Bulk::Drop(count) => keys(table.slots(row).take(count).collect()),
+        };
+        for key in gone {
+            self.map_remove(within, map, &key)?;
+        }
+        if bulk == Bulk::Clear {
+            self.map_cleared(within, map)?;
+        }
+        Ok(())
+    }
+
+    /// The handler has taken all entries out, one by one: listeners are told of one clear.
+    pub fn map_cleared(&mut self, within: Within, map: u16) -> Result<(), Refusal> {
+        let turn = match within {
+            Within::Open => &mut self.turn,
+            Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
+        };
+        let table = &self.populations[turn.population.0 as usize].table;
+        if table.maps[map as usize].len(turn.row) == 0 {
+            turn.log.touch(table.columns.len() + map as usize);
+            turn.log.cleared.push((map, turn.log.entries.len()));
+        }
+        Ok(())
     }
 
     pub fn map_remove(&mut self, within: Within, map: u16, key: &Value) -> Result<Option<Value>, Refusal> {

@@ -52,6 +52,12 @@ impl Clock {
     }
 }
 
+/// Real time, µs from the first call: for pauses between writes, never for a turn.
+pub fn elapsed() -> i64 {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed().as_micros() as i64
+}
+
 fn system() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }

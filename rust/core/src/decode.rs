@@ -4,6 +4,7 @@
 //! - `row`: a row of delimited text, every field of which is text
 //! - `tree`: a JSON text as a `Value`, for the types that only Python can check
 //! - `field`: a value of a declared type, in both
+//! - `template`: what records of one source have in common, so that most are read without looking for names
 //! - `scan`: JSON's grammar; `string`, `number`: its scalars; `key`: a name that is expected; `keys`: no key twice
 //! - `write`: a `Value` as JSON
 //!
@@ -19,21 +20,25 @@
 //!
 //! In fields that the body does not declare only the grammar and the keys are checked, as in msgspec.
 
-mod field;
-mod json;
+pub(crate) mod field;
+pub(crate) mod json;
 mod key;
 mod keys;
-mod number;
-mod record;
+pub(crate) mod number;
+pub(crate) mod record;
 mod row;
-mod scan;
+pub(crate) mod scan;
 mod string;
+mod template;
 mod tree;
 mod write;
 
 pub use json::decode_json;
+pub(crate) use json::prepare;
 pub(crate) use key::Key;
+pub(crate) use number::Number;
 pub use row::{RowPlan, decode_row};
+pub(crate) use template::{Sink, Target, Template};
 pub use tree::{check_tree, parse_tree};
 pub use write::write_json;
 

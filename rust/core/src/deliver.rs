@@ -1,5 +1,6 @@
 //! An envelope on its way: its address and its lane looked up, its body validated, its twin found or made, its turn opened.
 
+use crate::ask::Answer;
 use crate::body::{BodyType, Record};
 use crate::decode::{decode_json, write_json};
 use crate::dispatch::Step;
@@ -80,7 +81,7 @@ impl Shard {
                 Ok(())
             }
             (Body::Tree(tree), _) => self.validate(population, command, tree).map(|valid| record = valid),
-            (Body::Record(_), _) | (Body::Raw, None) => Ok(()),
+            (Body::Record(_) | Body::Bulk(_), _) | (Body::Raw, None) => Ok(()),
         };
         if let Err(reason) = decoded {
             return self.dead(envelope, Kind::Invalid, &reason);
@@ -197,7 +198,7 @@ impl Shard {
                 let of = &self.sources[source.0 as usize];
                 (of.time(record, &self.zone), Some(*source), of.speed)
             }
-            Origin::Source(_) | Origin::Outside(_) => {
+            Origin::Source(_) | Origin::Outside(_) | Origin::Asked(_) => {
                 let Node::Key(population, _) = envelope.node else { return self.address(envelope) };
                 let class = &self.populations[population.0 as usize];
                 let slot = class.decl.commands[*command as usize].time_slot;
@@ -290,6 +291,10 @@ impl Shard {
         kept.push((uri.to_string(), lane, tree.clone()));
         match envelope.origin {
             Origin::Outside(_) => self.outside_counts.applied += 1,
+            Origin::Asked(number) => {
+                self.outside_counts.applied += 1;
+                self.reply(number, Answer::Accepted);
+            }
             _ => self.inner_counts.applied += 1,
         }
         None
@@ -315,7 +320,7 @@ impl Shard {
                                 envelope = *same;
                                 (population, row, id)
                             }
-                            Err((Newborn::Group(..), ..)) => return None,
+                            Err(_) => return None,
                         }
                     }
                 }
@@ -327,9 +332,14 @@ impl Shard {
             self.queue_for_busy(population, twin, envelope);
             return None;
         }
-        if let Body::Record(record) = &mut envelope.body {
-            self.turn.record = std::mem::take(record);
-        }
+        let bulk = match &mut envelope.body {
+            Body::Record(record) => {
+                self.turn.record = std::mem::take(record);
+                None
+            }
+            Body::Bulk(bulk) => Some(*bulk),
+            Body::Raw | Body::Tree(_) => None,
+        };
         let hops = envelope.hops;
         let lane = envelope.lane.clone();
         self.turn.cause = Cause::Envelope(Box::new(envelope));
@@ -346,8 +356,9 @@ impl Shard {
             }
             Lane::Map(map) => {
                 self.open(population, row, twin, hops);
-                let slots = self.turn.record.slots.clone();
+                let slots = if bulk.is_some() { Vec::new() } else { self.turn.record.slots.clone() };
                 let done = match slots.as_slice() {
+                    [] => bulk.map_or(Ok(()), |bulk| self.map_bulk(crate::turn::Within::Open, map, bulk)),
                     [key, value] => self.map_put(crate::turn::Within::Open, map, key.clone(), value.clone()),
                     [key] => {
                         let kind = self.populations[population.0 as usize].table.maps[map as usize].key_type();
@@ -383,7 +394,7 @@ impl Shard {
         }
         let hops = match &newborn {
             Newborn::Envelope(envelope) => envelope.hops,
-            Newborn::Group(..) => 0,
+            Newborn::Group(..) | Newborn::Link(_) => 0,
         };
         self.newborn = Some(newborn);
         self.turn.cause = Cause::Creation;
@@ -415,6 +426,7 @@ impl Shard {
         command: u16,
     ) -> Option<Step> {
         self.open(population, row, twin, hops);
+        self.turn.command = Some(command);
         let class = &mut self.populations[population.0 as usize];
         let program = &class.programs.commands[command as usize];
         let turn = &mut self.turn;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::ask::Answer;
 use crate::envelope::{Kind, Lane, Origin, SourceId};
 use crate::population::PopulationId;
 use crate::shard::{Held, Newborn, Shard};
@@ -76,9 +77,15 @@ impl Shard {
         self.keep();
         match &mut self.turn.cause {
             Cause::Record(source, _) => self.sources[source.0 as usize].counts.applied += 1,
+            Cause::Frame(_) => self.outside_counts.applied += 1,
             Cause::Envelope(envelope) => match &envelope.origin {
                 Origin::Source(source) => self.sources[source.0 as usize].counts.applied += 1,
                 Origin::Outside(_) => self.outside_counts.applied += 1,
+                Origin::Asked(number) => {
+                    let number = *number;
+                    self.outside_counts.applied += 1;
+                    self.reply(number, Answer::Accepted);
+                }
                 Origin::Twin(..) | Origin::Timer | Origin::Members => self.inner_counts.applied += 1,
             },
             Cause::Creation => {
@@ -89,6 +96,7 @@ impl Shard {
                 match self.newborn.take() {
                     Some(Newborn::Envelope(envelope)) => self.hand = Some(*envelope),
                     Some(Newborn::Group(population, key)) => self.group(population, &key),
+                    Some(Newborn::Link(request)) => self.link_newborn(*request),
                     None => {}
                 }
             }
@@ -104,6 +112,7 @@ impl Shard {
             || !self.released.is_empty()
             || !self.inner.is_empty()
             || !self.outside.is_empty()
+            || self.serving && (self.desk.has_more() || self.exchange.has_news())
             || !self.stopping.is_empty()
             || self.held.as_ref().is_some_and(|held| held.until.is_none_or(|until| until <= Instant::now()))
             || self.held.is_none() && !self.starved && self.sources.iter().any(|source| source.has_news())
@@ -199,12 +208,24 @@ impl Shard {
             }
             return None;
         }
+        self.peers_first = self.serving && !self.peers_first;
+        if self.peers_first
+            && let Some(step) = self.serve()
+        {
+            return step;
+        }
         if self.held.is_none() && self.feed() {
             return None;
         }
-        match self.hand.take() {
-            Some(envelope) => self.bring(envelope),
-            None => Some(Step::Idle),
+        if let Some(envelope) = self.hand.take() {
+            return self.bring(envelope);
         }
+        if self.serving
+            && !self.peers_first
+            && let Some(step) = self.serve()
+        {
+            return step;
+        }
+        Some(Step::Idle)
     }
 }

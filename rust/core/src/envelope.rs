@@ -16,8 +16,10 @@ pub struct SourceId(pub u16);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Origin {
     Source(SourceId),
-    /// A program or a test, by name.
+    /// A program or a test, by name; a connection, by its address.
     Outside(EcoString),
+    /// An HTTP request that waits for its answer (`Shard::asked`).
+    Asked(u64),
     /// Another twin, or the same.
     Twin(PopulationId, EcoString),
     Timer,
@@ -58,6 +60,17 @@ pub enum Body {
     Tree(Value),
     /// Validated: the slots of the command's body. A `Tree` command's tree is in the record too.
     Record(Record),
+    /// What is done to a whole map lane.
+    Bulk(Bulk),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bulk {
+    Clear,
+    /// Keeps the first entries, in the order of insertion.
+    Take(usize),
+    /// Removes the first entries.
+    Drop(usize),
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -6,14 +6,21 @@ use crate::declaration::{Declaration, PopulationDecl};
 use crate::envelope::{Body, Envelope, Lane, Node};
 use crate::fold::Programs;
 use crate::population::PopulationId;
-use crate::shard::Shard;
+use crate::shard::{Newborn, Shard};
+use crate::turn::Phase;
 
 impl Shard {
     /// Commits, and goes on with a declaration that only adds to the present one: columns and folds of populations, fields
     /// of bodies, roll-ups of groups.
     ///
-    /// Errors: what does not fit, and nothing has happened then; an async turn is in flight (try again after it).
+    /// Links are told of all that has been before: their news name columns by the old numbers.
+    ///
+    /// Errors: what does not fit, and nothing has happened then; a turn is open, or an async one is in flight (try again
+    /// after it).
     pub fn extend(&mut self, declaration: Declaration) -> Result<(), String> {
+        if self.turn.phase != Phase::None {
+            return Err("a turn is open".to_owned());
+        }
         if !self.parked.is_empty() {
             return Err("an async turn is in flight".to_owned());
         }
@@ -77,6 +84,9 @@ impl Shard {
         self.held.iter_mut().for_each(|held| refit(&mut held.envelope));
         self.released.iter_mut().chain(&mut self.inner).chain(&mut self.outside).for_each(&refit);
         self.busy.values_mut().flatten().for_each(&refit);
+        if let Some(Newborn::Envelope(envelope)) = &mut self.newborn {
+            refit(envelope);
+        }
     }
 }
 

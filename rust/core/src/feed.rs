@@ -1,5 +1,11 @@
 //! Sources as the shard sees them: batches taken from their readers' queues, records decoded, routed by their key fields,
 //! counted.
+//!
+//! - `known`: the templates of a source's records
+//! - `sweep`: runs of records whose turns only fold
+
+mod known;
+mod sweep;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +17,7 @@ use serde::Deserialize;
 
 use crate::batch::{Batch, Shape, Span};
 use crate::body::{BodyType, Invalid, Plan, Record};
-use crate::decode::{RowPlan, decode_json, decode_row};
+use crate::decode::{RowPlan, Target, Template, decode_json, decode_row};
 use crate::fold;
 use crate::inbox::{SourceQueue, Taken};
 use crate::population::{Population, PopulationId};
@@ -20,6 +26,8 @@ use crate::route::check_parameter;
 use crate::shard::{Counts, Shard};
 use crate::source::{self, FileSpec};
 use crate::value::Value;
+use known::Known;
+use sweep::Sweep;
 
 /// What `app.ingest` declares, as data.
 #[derive(Clone, Debug, Deserialize)]
@@ -108,6 +116,10 @@ pub struct Source {
     seen: Range<usize>,
     /// Columns that the command's folds write: what a turn will want in the cache.
     outs: Vec<u16>,
+    /// What its records have in common.
+    known: Known,
+    /// Its records' turns may run ahead; None: each is opened by itself.
+    sweep: Option<Sweep>,
 }
 
 /// Records decoded ahead of their turns. While one is worked on, the cells of the next are on their way to the cache.
@@ -174,10 +186,14 @@ impl Source {
                 Taken::Batch(batch) => {
                     if let (Shape::Row(header), None) = (&batch.shape, &self.row) {
                         self.row = Some(RowPlan::new(&self.plan, header));
+                        self.sweep = None;
                     }
                     self.queue.give_back(std::mem::replace(&mut self.batch, batch));
                     self.next = 0;
                     self.seen = 0..0;
+                    if let Some(sweep) = &mut self.sweep {
+                        sweep.forget();
+                    }
                 }
                 Taken::Empty => return false,
                 Taken::Finished(Ok(())) => self.state = State::Done,
@@ -242,14 +258,16 @@ impl Source {
     }
 
     fn look_ahead(&mut self, index: usize, table: &Population) {
-        self.seen = index..(index + AHEAD).min(self.batch.records.len());
+        // of a source whose turns run ahead, only what could not is decoded here
+        let count = if self.may_sweep() { 1 } else { AHEAD };
+        self.seen = index..(index + count).min(self.batch.records.len());
         let mut ahead = std::mem::take(&mut self.ahead);
         for (ahead, index) in ahead.iter_mut().zip(self.seen.clone()) {
             ahead.place = None;
             // a record that its reader could not make out is not decoded, but a dead letter
             ahead.invalid = match self.problem(index) {
                 Some(_) => None,
-                None => self.decode(index, &mut ahead.record).err(),
+                None => self.decode_known(index, &mut ahead.record, table).err(),
             };
         }
         for (ahead, index) in ahead.iter_mut().zip(self.seen.clone()) {
@@ -263,6 +281,33 @@ impl Source {
             });
         }
         self.ahead = ahead;
+    }
+
+    /// Decodes a record of the present batch: by what records before it had in common, if it has that too.
+    #[inline]
+    fn decode_known(&mut self, index: usize, record: &mut Record, table: &Population) -> Result<(), Invalid> {
+        let (start, end) = (self.batch.records[index].start as usize, self.batch.records[index].end as usize);
+        if self.row.is_none() && self.known.decode(&self.plan, &self.batch.bytes, start, end, record) {
+            return Ok(());
+        }
+        self.decode(index, record)?;
+        // a template would hide the news of those that follow
+        if self.row.is_none() && !record.news {
+            self.learn(index, table);
+        }
+        Ok(())
+    }
+
+    /// The general reader has taken this record.
+    fn learn(&mut self, index: usize, table: &Population) {
+        let span = &self.batch.records[index];
+        let bytes = &self.batch.bytes[span.start as usize..span.end as usize];
+        let fuse = |template: &Template| self.sweep.as_ref().and_then(|sweep| sweep.fuse(template, table));
+        if self.known.learn(&self.plan, bytes, fuse)
+            && let Some(sweep) = &mut self.sweep
+        {
+            sweep.forget();
+        }
     }
 
     /// Decodes a record of the present batch.
@@ -325,6 +370,12 @@ impl Source {
     /// Texts that the host validates may be numbers in disguise: rows have no types.
     pub fn is_lax(&self) -> bool {
         matches!(self.batch.shape, Shape::Row(_))
+    }
+
+    /// Its command has no handler, its records no time, and its folds can step without a log (see `sweep`).
+    #[inline(always)]
+    pub(crate) fn may_sweep(&self) -> bool {
+        self.sweep.is_some() && self.known.is_fit()
     }
 
     /// Some where the records tell the time.
@@ -433,6 +484,7 @@ struct Wiring {
     time: Option<Part>,
     direct: bool,
     outs: Vec<u16>,
+    sweep: Option<Sweep>,
 }
 
 impl Shard {
@@ -443,7 +495,7 @@ impl Shard {
 
     /// The same for a source that has been looked at already.
     pub fn ingest_from(&mut self, decl: SourceDecl, preview: Option<Preview>) -> Result<u16, String> {
-        let Wiring { plan, keys, time, direct, outs } = self.wire(&decl);
+        let Wiring { plan, keys, time, direct, outs, sweep } = self.wire(&decl);
         let queue = Arc::new(SourceQueue::new(Arc::clone(&self.wake)));
         let reader = match (preview, decl.file.clone()) {
             (Some(preview), _) => preview.hand_over(&queue),
@@ -478,6 +530,8 @@ impl Shard {
             ahead: (0..AHEAD).map(|_| Ahead::default()).collect(),
             seen: 0..0,
             outs,
+            known: Known::default(),
+            sweep,
         });
         self.merging = self.sources.iter().filter(|source| source.has_time().is_some()).count() > 1;
         Ok(self.sources.len() as u16 - 1)
@@ -493,7 +547,7 @@ impl Shard {
             zone: self.zone.clone(),
         };
         let Some((population, command)) = decl.target else {
-            return Wiring { plan, keys: Vec::new(), time: None, direct: false, outs: Vec::new() };
+            return Wiring { plan, keys: Vec::new(), time: None, direct: false, outs: Vec::new(), sweep: None };
         };
         let mut keys = Vec::new();
         let class = &self.populations[population as usize];
@@ -516,20 +570,29 @@ impl Shard {
         if direct && lane.handler.is_none() {
             plan.wanted = wanted(class, command as usize, &keys, time);
         }
-        let outs = fold::outs(&class.programs.commands[command as usize]);
-        Wiring { plan, keys, time, direct, outs }
+        let program = &class.programs.commands[command as usize];
+        let may_sweep = direct && time.is_none() && lane.handler.is_none() && fold::may_fuse(program);
+        let sweep = match keys.as_slice() {
+            [(_, Part::Slot(at))] if may_sweep => Some(Sweep::new(program, plan.body.slots(), Target::Slot(*at))),
+            [(_, Part::Extra(at))] if may_sweep => Some(Sweep::new(program, plan.body.slots(), Target::Extra(*at))),
+            _ => None,
+        };
+        Wiring { plan, keys, time, direct, outs: fold::outs(program), sweep }
     }
 
     /// The schema has grown: sources decode for it from their next record on.
     pub(crate) fn rewire(&mut self) {
         for at in 0..self.sources.len() {
-            let Wiring { plan, keys, time, direct, outs } = self.wire(&self.sources[at].decl);
+            let Wiring { plan, keys, time, direct, outs, sweep } = self.wire(&self.sources[at].decl);
             let source = &mut self.sources[at];
             source.row = match (&source.batch.shape, &source.row) {
                 (Shape::Row(header), Some(_)) => Some(RowPlan::new(&plan, header)),
                 _ => None,
             };
             (source.plan, source.keys, source.time, source.direct, source.outs) = (plan, keys, time, direct, outs);
+            // what is known of its records was known by the plan and the columns before
+            source.known = Known::default();
+            source.sweep = if source.row.is_none() { sweep } else { None };
             source.seen = 0..0;
         }
     }
@@ -613,3 +676,6 @@ pub(crate) fn row_tree(header: &[Box<str>], bytes: &[u8]) -> Value {
     }
     Value::Map(members.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 //! command, column and map that something folds; each operation is followed by those that fold its own lane, so that
 //! a write steps everything behind it before the next line of a handler runs.
 
+mod fused;
+
 use ecow::EcoString;
 
 use crate::declaration::{ColumnType, FoldDecl, FoldKind, Input, Limit, PopulationDecl, WindowDecl};
@@ -12,6 +14,8 @@ use crate::timers::{TimerNumber, TimerOp};
 use crate::undo::Log;
 use crate::value::Value;
 use crate::window;
+
+pub use fused::{Cells, Fused};
 
 /// What an operation reads.
 #[derive(Clone, Copy, Debug)]
@@ -338,6 +342,11 @@ pub fn outs(program: &[Op]) -> Vec<u16> {
     program.iter().map(|op| op.out).collect()
 }
 
+/// Whether bodies may be found for which the program can be `Fused`.
+pub(crate) fn may_fuse(program: &Program) -> bool {
+    program.iter().all(|op| !matches!(op.quick, Quick::No))
+}
+
 /// Runs a program for one event of the twin at `row`. `slots` are the body's (empty for a lane's program).
 ///
 /// Errors: a result that its lane cannot hold; what has been written until then is in the log.
@@ -360,15 +369,7 @@ pub fn run(
             Quick::Float { from, step } => match number(population, row, slots, from) {
                 None => Ok(false),
                 Some(x) => {
-                    let next = |old: Option<f64>| {
-                        let next = match (step, old) {
-                            (FloatStep::Latest, _) | (_, None) => x,
-                            (FloatStep::Smallest, Some(old)) => old.min(x),
-                            (FloatStep::Largest, Some(old)) => old.max(x),
-                            (FloatStep::Ewma(alpha), Some(old)) => old + alpha * (x - old),
-                        };
-                        if next.is_finite() { Ok(next) } else { Err(Misfit::NotFinite) }
-                    };
+                    let next = |old: Option<f64>| stepped(step, old, x);
                     // SAFETY: the program was compiled for this population, where `out` is a float column, and a turn's
                     // row is live.
                     unsafe { population.step_float_unchecked(row, op.out, log, next) }.map(|()| true)
@@ -387,8 +388,7 @@ pub fn run(
             Quick::Limit { from, limit, clear, below } => match number(population, row, slots, from) {
                 None => Ok(false),
                 Some(x) => {
-                    let (beyond, back) = if below { (x < limit, x >= clear) } else { (x > limit, x <= clear) };
-                    let new = beyond || flag(population, op.out, row) && !back;
+                    let new = limited(x, flag(population, op.out, row), limit, clear, below);
                     population.put_bool(row, op.out, new, log);
                     Ok(true)
                 }
@@ -401,6 +401,25 @@ pub fn run(
         }
     }
     Ok(())
+}
+
+/// What a float lane becomes.
+#[inline(always)]
+fn stepped(step: FloatStep, old: Option<f64>, x: f64) -> Result<f64, Misfit> {
+    let next = match (step, old) {
+        (FloatStep::Latest, _) | (_, None) => x,
+        (FloatStep::Smallest, Some(old)) => old.min(x),
+        (FloatStep::Largest, Some(old)) => old.max(x),
+        (FloatStep::Ewma(alpha), Some(old)) => old + alpha * (x - old),
+    };
+    if next.is_finite() { Ok(next) } else { Err(Misfit::NotFinite) }
+}
+
+/// What Above or Below becomes.
+#[inline(always)]
+fn limited(x: f64, old: bool, limit: f64, clear: f64, below: bool) -> bool {
+    let (beyond, back) = if below { (x < limit, x >= clear) } else { (x > limit, x <= clear) };
+    beyond || old && !back
 }
 
 /// One step; false: it wrote nothing, so what is behind it does not step.

@@ -10,7 +10,7 @@ use crate::batch::{Batch, Intake};
 /// Bytes of batches that one source may have waiting: a few batches keep the reader ahead of the shard, and stay in cache.
 const BOUND: usize = 1 << 20;
 /// Worked-off batches kept for their memory.
-const SPARES: usize = 2;
+const SPARES: usize = 5;
 
 /// An eventfd that the shard's loop watches. Readers write to it once until the loop has reset it.
 pub struct Wake {
@@ -97,7 +97,10 @@ impl SourceQueue {
         match waiting.batches.pop_front() {
             Some(batch) => {
                 waiting.bytes -= batch.bytes.len();
-                self.space.notify_one();
+                // not at each batch: the reader then fills several at a time
+                if waiting.bytes < BOUND / 2 {
+                    self.space.notify_one();
+                }
                 Taken::Batch(batch)
             }
             None => match waiting.outcome.take() {

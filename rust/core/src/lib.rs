@@ -12,12 +12,18 @@
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
+//! `recon` is Swim's data language, `warp` its envelopes.
+//!
 //! `declaration` is what an app declares, as data, and `extend` what it declares later; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
+pub mod allow;
+pub mod answer;
+pub mod ask;
 pub mod batch;
 pub mod body;
 pub mod clock;
+pub mod connect;
 pub mod declaration;
 pub mod decode;
 pub mod deliver;
@@ -29,18 +35,29 @@ pub mod feed;
 pub mod fold;
 pub mod group;
 pub mod history;
+pub mod http;
 pub mod inbox;
+pub mod limits;
+pub mod links;
+pub mod listen;
 pub mod maps;
 pub mod members;
+pub mod outbox;
+pub mod peer;
 pub mod population;
 pub mod preview;
+pub mod query;
+pub mod recon;
 pub mod record;
 pub mod route;
+pub mod serve;
 pub mod shard;
+pub mod socket;
 pub mod source;
 pub mod time;
 pub mod timers;
 pub mod turn;
 pub mod undo;
 pub mod value;
+pub mod warp;
 pub mod window;

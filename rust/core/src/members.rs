@@ -156,6 +156,10 @@ pub struct Membership {
     pending: Vec<u32>,
     /// One bit a column of the members: written, it concerns this membership.
     pub concern: Vec<u64>,
+    /// Somebody has linked the lane of one of the groups: who joins and leaves is noted.
+    pub noting: bool,
+    /// Group, the member's parameters, whether it has joined; emptied by each commit.
+    notes: Vec<(u32, EcoString, bool)>,
 }
 
 /// A `by` value that names no possible twin.
@@ -180,6 +184,8 @@ impl Membership {
             marks: Vec::new(),
             pending: Vec::new(),
             concern: Vec::new(),
+            noting: false,
+            notes: Vec::new(),
         };
         membership.extend(decl, members);
         membership
@@ -221,6 +227,21 @@ impl Membership {
         }
     }
 
+    /// Who has joined and left since the last call: the group's parameters, the member's, whether it has joined.
+    pub fn take_notes(&mut self) -> Vec<(EcoString, EcoString, bool)> {
+        let notes = std::mem::take(&mut self.notes);
+        notes
+            .into_iter()
+            .map(|(group, member, joined)| (self.groups[group as usize - 1].key.clone(), member, joined))
+            .collect()
+    }
+
+    fn note(&mut self, group: u32, key: &str, joined: bool) {
+        if self.noting {
+            self.notes.push((group, key.into(), joined));
+        }
+    }
+
     /// A member was made or has changed: looked at when the commit ends.
     #[inline]
     pub fn mark(&mut self, row: u32) {
@@ -231,6 +252,14 @@ impl Membership {
         if self.marks[word] >> (row % 64) & 1 == 0 {
             self.marks[word] |= 1 << (row % 64);
             self.marked.push(row);
+        }
+    }
+
+    /// The same, if what a turn has touched concerns this membership.
+    #[inline]
+    pub fn mark_touched(&mut self, row: u32, touched: &[u64]) {
+        if self.concern.iter().zip(touched).any(|(concern, touched)| concern & touched != 0) {
+            self.mark(row);
         }
     }
 
@@ -266,6 +295,7 @@ impl Membership {
             *self.group_of.raw_mut(row) = new;
             if new != 0 {
                 self.groups[new as usize - 1].members.insert(id);
+                self.note(new, members.key(row), true);
             }
         }
         if new == 0 {
@@ -342,6 +372,9 @@ impl Membership {
     fn leave(&mut self, row: u32, id: TwinId, number: u32, members: &Population) {
         let group = &mut self.groups[number as usize - 1];
         group.members.remove(&id);
+        if self.noting {
+            self.notes.push((number, members.key(row).into(), false));
+        }
         for (sums, (_, shadow, ordered)) in group.sums.iter_mut().zip(&mut self.sources) {
             shadow.reach(row);
             if let Some(number) = self::number(shadow, row) {

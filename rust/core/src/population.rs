@@ -213,7 +213,7 @@ impl Population {
 
     // -- rows
 
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, key: &[u8]) -> Option<u32> {
         let view = inline_view(key);
         self.index.find(hash(key), |&row| self.keys.holds(row, key, view)).copied()
@@ -331,6 +331,11 @@ impl Population {
         self.rows.iter().flat_map(|page| page.iter().copied()).filter(|row| *row != NO_ROW)
     }
 
+    /// Whether a `changed` handler waits for this column.
+    pub fn is_watched(&self, column: u16) -> bool {
+        self.watch[column as usize] != UNWATCHED
+    }
+
     // -- the turn's end
 
     /// Swaps every change of the log with its cell, the last first: the row is as it was before the turn, and the log
@@ -362,7 +367,7 @@ impl Population {
 
     /// Undoes the turn for good.
     pub fn roll_back(&mut self, row: u32, log: &mut Log) {
-        self.rewind(row, log, &Mark { bits: 0, entries: 0, panes: 0, freed: 0, timers: 0 });
+        self.rewind(row, log, &Mark { bits: 0, entries: 0, panes: 0, freed: 0, timers: 0, cleared: 0 });
         log.seen.clear();
     }
 
@@ -384,25 +389,14 @@ impl Population {
             Window::swap(&mut self.windows, row, &mut pane);
         }
         log.freed.truncate(mark.freed);
+        log.cleared.truncate(mark.cleared);
         log.timers.truncate(mark.timers);
     }
 
     /// Keeps the turn: its changes are the row's, and dirty until the next commit.
     #[inline]
     pub fn keep(&mut self, row: u32, log: &mut Log) {
-        let any = match (self.dirty.as_mut_slice(), log.touched.as_slice()) {
-            ([word], [touched]) => {
-                let bits = word.raw_mut(row);
-                std::mem::replace(bits, *bits | touched)
-            }
-            (words, touched) => words.iter_mut().zip(touched).fold(0, |any, (word, touched)| {
-                let bits = word.raw_mut(row);
-                any | std::mem::replace(bits, *bits | touched)
-            }),
-        };
-        if any == 0 {
-            self.dirty_rows.push(row);
-        }
+        self.soil(row, &log.touched);
         if !log.freed.is_empty() {
             for (map, slot) in log.freed.drain(..) {
                 self.maps[map as usize].release(slot);
@@ -414,6 +408,24 @@ impl Population {
         }
         if !log.panes.is_empty() {
             log.panes.clear();
+        }
+    }
+
+    /// What a kept turn has touched (one bit a column, then one a map) is dirty until the next commit.
+    #[inline(always)]
+    pub fn soil(&mut self, row: u32, touched: &[u64]) {
+        let any = match (self.dirty.as_mut_slice(), touched) {
+            ([word], [touched]) => {
+                let bits = word.raw_mut(row);
+                std::mem::replace(bits, *bits | touched)
+            }
+            (words, touched) => words.iter_mut().zip(touched).fold(0, |any, (word, touched)| {
+                let bits = word.raw_mut(row);
+                any | std::mem::replace(bits, *bits | touched)
+            }),
+        };
+        if any == 0 {
+            self.dirty_rows.push(row);
         }
     }
 

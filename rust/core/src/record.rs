@@ -55,6 +55,9 @@ impl Shard {
 
     #[inline]
     pub(crate) fn record(&mut self, id: SourceId, index: usize) -> bool {
+        if self.sources[id.0 as usize].may_sweep() && self.sweep(id, index) {
+            return true;
+        }
         let source = &self.sources[id.0 as usize];
         if let Some(problem) = source.problem(index) {
             let problem = problem.to_owned();
@@ -220,6 +223,7 @@ impl Shard {
     pub fn keepable(&self, cause: Cause) -> Cause {
         match cause {
             Cause::Record(id, index) => Cause::Envelope(Box::new(self.envelope_of(id, index))),
+            Cause::Frame(_) => self.frame_keepable(),
             cause => cause,
         }
     }

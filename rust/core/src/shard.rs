@@ -8,6 +8,10 @@ use std::time::Instant;
 use ecow::EcoString;
 use rustc_hash::FxHashMap;
 
+use tokio::sync::oneshot;
+
+use crate::allow::Allow;
+use crate::ask::{Answer, Problem};
 use crate::body::{BodyType, Plan};
 use crate::clock::Clock;
 use crate::declaration::{Declaration, PopulationDecl, Settings};
@@ -15,9 +19,12 @@ use crate::envelope::{Body, DeadLetter, Envelope, Kind, Lane, Node, Origin};
 use crate::feed::Source;
 use crate::fold::Programs;
 use crate::inbox::Wake;
+use crate::links::Links;
 use crate::members::Membership;
+use crate::peer::Exchange;
 use crate::population::{Population, PopulationId, TwinId};
 use crate::route::Router;
+use crate::serve::{Desk, LinkRequest};
 use crate::timers::{TimerKey, TimerNumber, Timers};
 use crate::turn::{Cause, Turn, What};
 use crate::value::Value;
@@ -55,6 +62,7 @@ pub type Outcome = Result<(), (Kind, String)>;
 pub enum Newborn {
     Envelope(Box<Envelope>),
     Group(PopulationId, EcoString),
+    Link(Box<LinkRequest>),
 }
 
 /// An envelope with its event's time.
@@ -83,6 +91,8 @@ impl Counts {
 }
 
 pub struct Shard {
+    /// The app's name.
+    pub app: EcoString,
     pub populations: Vec<Class>,
     pub memberships: Vec<Membership>,
     pub router: Router,
@@ -91,6 +101,17 @@ pub struct Shard {
     pub settings: Settings,
     pub sources: Vec<Source>,
     pub wake: Arc<Wake>,
+    /// Where connections leave what they send.
+    pub exchange: Arc<Exchange>,
+    /// Connections are taken: there may be something in the exchange.
+    pub serving: bool,
+    /// Peers go before sources this time.
+    pub peers_first: bool,
+    pub desk: Desk,
+    pub links: Links,
+    pub allow: Allow,
+    /// HTTP requests whose commands are on their way, by `Origin::Asked`; bounded by the exchange.
+    pub asked: FxHashMap<u64, oneshot::Sender<Answer>>,
     pub zone: jiff::tz::TimeZone,
 
     /// The turn in progress.
@@ -99,6 +120,10 @@ pub struct Shard {
     pub turns: u64,
     /// Commits since the start.
     pub commits: u64,
+    /// The newest commit with a change.
+    pub changed: u64,
+    /// Twins ever made and taken out, as of that commit.
+    born_and_gone: u64,
     /// Turns whose coroutines are under way, by number; at most one is mounted, and only between turns.
     pub parked: FxHashMap<u64, Turn>,
     pub mounted: Option<u64>,
@@ -135,6 +160,8 @@ pub struct Shard {
     pub merging: bool,
     /// A source that the others must wait for has nothing yet.
     pub starved: bool,
+    /// No turns run ahead of others (`feed::sweep`): for comparing the two ways.
+    pub one_by_one: bool,
 
     pub dead: Vec<DeadLetter>,
     pub inner_counts: Counts,
@@ -187,7 +214,16 @@ impl Shard {
             }
         }
         let wake = Wake::new().map_err(|error| format!("no eventfd could be made: {error}"))?;
+        let wake = Arc::new(wake);
         Ok(Shard {
+            app: declaration.app,
+            exchange: Exchange::new(Arc::clone(&wake)),
+            serving: false,
+            peers_first: false,
+            desk: Desk::default(),
+            links: Links::new(populations.len()),
+            allow: Allow::default(),
+            asked: FxHashMap::default(),
             populations,
             memberships,
             router,
@@ -195,11 +231,13 @@ impl Shard {
             timers: Timers::default(),
             settings: declaration.settings,
             sources: Vec::new(),
-            wake: Arc::new(wake),
+            wake,
             zone,
             turn: Turn::default(),
             turns: 0,
             commits: 0,
+            changed: 0,
+            born_and_gone: 0,
             parked: FxHashMap::default(),
             mounted: None,
             finished: VecDeque::new(),
@@ -219,6 +257,7 @@ impl Shard {
             next_source: 0,
             merging: false,
             starved: false,
+            one_by_one: false,
             dead: Vec::new(),
             inner_counts: Counts::default(),
             outside_counts: Counts::default(),
@@ -303,6 +342,7 @@ impl Shard {
         for at in &class.member_of {
             self.memberships[*at].gone(row, twin, &class.table);
         }
+        self.links.forget_twin(population, row);
         class.table.remove(row);
         self.gone.push((population, twin));
     }
@@ -321,11 +361,54 @@ impl Shard {
                 }
             }
         }
-        for class in &mut self.populations {
-            class.table.commit();
-        }
         self.commits += 1;
+        self.tell_members();
+        self.links.publish(&self.populations, self.commits);
+        self.flush();
+        let (mut rows, mut born_and_gone) = (0, 0);
+        for class in &mut self.populations {
+            rows += class.table.commit();
+            born_and_gone += class.table.next_id() + class.table.removals();
+        }
+        if rows > 0 || born_and_gone != self.born_and_gone {
+            self.born_and_gone = born_and_gone;
+            self.changed = self.commits;
+        }
         self.commits
+    }
+
+    /// Writes to the sockets; what that costs sets the pace at which they are read.
+    fn flush(&mut self) {
+        let begun = crate::clock::elapsed();
+        let count = self.links.flush();
+        if count > 0 {
+            self.exchange.rest_after(crate::clock::elapsed() - begun, count);
+        }
+    }
+
+    /// Who has joined and left the groups whose lanes somebody has linked.
+    fn tell_members(&mut self) {
+        for at in 0..self.memberships.len() {
+            if !self.memberships[at].noting {
+                continue;
+            }
+            let (group, member, is_all) = {
+                let membership = &self.memberships[at];
+                (membership.group, membership.member, membership.is_all())
+            };
+            let class = &self.populations[group.0 as usize];
+            let lane = class.groups.iter().position(|other| *other == at).unwrap_or_default() as u16;
+            for (key, joined, is_in) in self.memberships[at].take_notes() {
+                let uri = EcoString::from(self.router.uri(member, &joined));
+                let rows = match is_all {
+                    true => self.links.rows(group),
+                    false => class.table.find(key.as_bytes()).into_iter().collect(),
+                };
+                for row in rows {
+                    self.links.note_member(group, row, lane, uri.clone(), is_in);
+                }
+            }
+        }
     }
 
     pub fn node_text(&self, node: &Node) -> String {
@@ -380,6 +463,16 @@ impl Shard {
                 let (sequence, raw) = source.raw(index);
                 letter(source.name.to_string(), sequence, source.lane.to_string(), raw)
             }
+            Cause::Frame(index) => {
+                self.outside_counts.dead += 1;
+                let sequence = self.next_sequence;
+                let (origin, spelt, lane, body) = self.frame_texts(index);
+                let mut letter = letter(origin, sequence, lane, body);
+                if letter.node.is_empty() {
+                    letter.node = spelt;
+                }
+                letter
+            }
             Cause::Envelope(mut envelope) => {
                 let population = match (&envelope.node, &envelope.origin) {
                     (Node::Key(population, _) | Node::Twin(population, _), _) => Some(*population),
@@ -399,6 +492,12 @@ impl Shard {
                     Origin::Outside(name) => {
                         self.outside_counts.dead += 1;
                         name.to_string()
+                    }
+                    Origin::Asked(number) => {
+                        let number = *number;
+                        self.outside_counts.dead += 1;
+                        self.reply(number, Answer::Refused(Problem::of(kind, reason)));
+                        "http".to_owned()
                     }
                     Origin::Twin(population, key) => {
                         self.inner_counts.dead += 1;

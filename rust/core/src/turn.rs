@@ -58,6 +58,8 @@ pub enum Cause {
     /// Record `index` of the source's present batch.
     Record(SourceId, usize),
     Envelope(Box<Envelope>),
+    /// Envelope `index` of those that a peer has sent together (`Shard::desk`).
+    Frame(usize),
     /// A roll-up's change: cannot be refused.
     Group,
     /// The creation of the twin that an envelope is for, which follows (`Shard::newborn`).
@@ -77,6 +79,8 @@ pub struct Turn {
     pub time: i64,
     /// Counts the shard's turns.
     pub number: u64,
+    /// The command that it handles.
+    pub command: Option<u16>,
     pub record: Record,
     pub log: Log,
     pub sends: Vec<Envelope>,
@@ -100,6 +104,7 @@ impl Default for Turn {
             hops: 0,
             time: 0,
             number: 0,
+            command: None,
             record: Record::default(),
             log: Log::default(),
             sends: Vec::new(),
@@ -200,6 +205,11 @@ impl Shard {
     /// Opens a turn; its cause has been set.
     #[inline]
     pub fn open(&mut self, population: PopulationId, row: u32, id: TwinId, hops: u16) {
+        if self.links.watches(population, row) {
+            // what the turn before has done is told as it was: a commit alone would tell the last of a batch
+            let class = &self.populations[population.0 as usize];
+            self.links.publish_one(population, row, class, self.commits + 1);
+        }
         let words = self.populations[population.0 as usize].table.words();
         self.turns += 1;
         let turn = &mut self.turn;
@@ -215,6 +225,7 @@ impl Shard {
         }
         turn.sent = 0;
         turn.deleted = false;
+        turn.command = None;
         turn.rounds = 0;
         if !turn.calls.is_empty() {
             turn.calls.clear();
@@ -281,12 +292,15 @@ impl Shard {
         let turn = &mut self.turn;
         turn.phase = Phase::None;
         let population = &mut self.populations[turn.population.0 as usize];
+        if self.links.watches(turn.population, turn.row) {
+            self.links.note(turn.population, turn.row, population, &turn.log);
+            if let Some(command) = turn.command {
+                self.links.note_command(turn.population, turn.row, population, command, &turn.record);
+            }
+        }
         population.table.keep(turn.row, &mut turn.log);
         for at in &population.member_of {
-            let membership = &mut self.memberships[*at];
-            if membership.concern.iter().zip(&turn.log.touched).any(|(concern, touched)| concern & touched != 0) {
-                membership.mark(turn.row);
-            }
+            self.memberships[*at].mark_touched(turn.row, &turn.log.touched);
         }
         if !turn.log.timers.is_empty() {
             let (population, twin) = (turn.population, turn.id);
@@ -346,6 +360,10 @@ impl Shard {
                 let reason = format!("the twin could not be made: {reason}");
                 match self.newborn.take() {
                     Some(Newborn::Envelope(envelope)) => self.bury(Cause::Envelope(envelope), node, kind, &reason),
+                    Some(Newborn::Link(request)) => {
+                        self.bury(Cause::Group, node, kind, &reason);
+                        self.link_stillborn(*request);
+                    }
                     _ => self.bury(Cause::Group, node, kind, &reason),
                 }
             }
@@ -353,6 +371,10 @@ impl Shard {
                 // what the folds wrote stays: it is the members', and dirty
                 let turn = &mut self.turn;
                 turn.log.touched = std::mem::take(&mut turn.log.sealed);
+                if self.links.watches(population, row) {
+                    let class = &self.populations[population.0 as usize];
+                    self.links.note(population, row, class, &self.turn.log);
+                }
                 self.populations[population.0 as usize].table.keep(row, &mut self.turn.log);
                 self.mark_members(population, row);
                 self.bury(Cause::Group, node, kind, reason);
@@ -369,10 +391,7 @@ impl Shard {
 
     fn mark_members(&mut self, population: PopulationId, row: u32) {
         for at in &self.populations[population.0 as usize].member_of {
-            let membership = &mut self.memberships[*at];
-            if membership.concern.iter().zip(&self.turn.log.touched).any(|(concern, touched)| concern & touched != 0) {
-                membership.mark(row);
-            }
+            self.memberships[*at].mark_touched(row, &self.turn.log.touched);
         }
     }
 
@@ -381,9 +400,10 @@ impl Shard {
     /// Sets the open turn aside: its coroutine goes on in the loop.
     pub fn park(&mut self) -> u64 {
         let number = self.turn.number;
-        let mut turn = std::mem::take(&mut self.turn);
+        let cause = std::mem::replace(&mut self.turn.cause, Cause::Stop);
+        self.turn.cause = self.keepable(cause);
+        let turn = std::mem::take(&mut self.turn);
         self.turn.phase = Phase::None;
-        turn.cause = self.keepable(std::mem::replace(&mut turn.cause, Cause::Stop));
         self.busy.insert((turn.population, turn.id), VecDeque::new());
         self.parked.insert(number, turn);
         self.mounted = Some(number);

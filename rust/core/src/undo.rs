@@ -57,6 +57,8 @@ pub struct Log {
     pub freed: Vec<(u16, u32)>,
     /// `touched` as it was when the log was sealed.
     pub sealed: Vec<u64>,
+    /// Maps that were emptied, and how many entries the log had then: whoever listens to them is told so.
+    pub cleared: Vec<(u16, usize)>,
     /// What the turn does to timers, in order, when it is kept.
     pub timers: Vec<TimerOp>,
 }
@@ -69,6 +71,7 @@ pub struct Mark {
     pub panes: usize,
     pub freed: usize,
     pub timers: usize,
+    pub cleared: usize,
 }
 
 impl Log {
@@ -79,6 +82,7 @@ impl Log {
             panes: self.panes.len(),
             freed: self.freed.len(),
             timers: self.timers.len(),
+            cleared: self.cleared.len(),
         }
     }
 
@@ -102,6 +106,9 @@ impl Log {
         }
         if !self.freed.is_empty() {
             self.freed.clear();
+        }
+        if !self.cleared.is_empty() {
+            self.cleared.clear();
         }
         if !self.timers.is_empty() {
             self.timers.clear();

@@ -9,7 +9,7 @@ use shoal_core::envelope::Body;
 use shoal_core::population::PopulationId;
 use shoal_core::value::Value;
 
-use crate::convert::{from_python, to_python, tuple};
+use crate::convert::{FEW, called, from_python, to_python, tuple};
 use crate::errors::WrongType;
 use crate::shard::Shard;
 
@@ -69,7 +69,13 @@ impl Codec {
             Codec::Call { class, names, positional } => {
                 let all = names.len() == 64 && record.given == u64::MAX
                     || names.len() < 64 && record.given == (1 << names.len()) - 1;
-                if *positional && all {
+                if *positional && all && names.len() <= FEW {
+                    let mut values = [const { None }; FEW];
+                    for (value, slot) in values.iter_mut().zip(&record.slots) {
+                        *value = Some(to_python(py, slot)?);
+                    }
+                    called(class.bind(py), values)?
+                } else if *positional && all {
                     class.bind(py).call1(tuple(py, names.len(), |at| to_python(py, &record.slots[at]))?)?
                 } else {
                     class.bind(py).call((), Some(&given(py, names, record)?))?

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use pyo3::ffi::{self, PyType_Slot, PyType_Spec};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
@@ -31,6 +32,8 @@ struct Bound_ {
 #[pyclass(frozen, subclass, name = "_Cell", module = "shoal._core")]
 pub struct Cell {
     bound: OnceLock<Bound_>,
+    /// The class of twins that was seen first, nearly always the only one: kept, so that its address stays its own.
+    class: OnceLock<Py<PyAny>>,
 }
 
 /// A column type by its name in the declaration.
@@ -44,7 +47,19 @@ impl Cell {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyAny>>) -> Self {
-        Cell { bound: OnceLock::new() }
+        Cell { bound: OnceLock::new(), class: OnceLock::new() }
+    }
+
+    /// The class holds its lanes, and they hold the class.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(class) = self.class.get() {
+            visit.call(class)?;
+        }
+        if let Some(bound) = self.bound.get() {
+            visit.call(&bound.decode)?;
+            visit.call(&bound.encode)?;
+        }
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call binds the descriptor; see the stub")]
@@ -123,6 +138,14 @@ impl Cell {
             Ok(within) => within,
             Err(refusal) => return Err(refused(refusal, &handle.node(), &bound.name)),
         };
+        let written = match cell {
+            Value::Float(x) => state.core.write_float(within, bound.column, x),
+            Value::Int(x) => state.core.write_int(within, bound.column, x),
+            _ => false,
+        };
+        if written {
+            return Ok(());
+        }
         match state.core.write(within, bound.column, cell) {
             Ok(()) => Ok(()),
             Err(refusal) => Err(refused(refusal, &handle.node(), &bound.name)),
@@ -182,10 +205,23 @@ pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// # Safety
 /// `obj` is a live object.
 #[inline(always)]
-unsafe fn handle_of<'a>(py: Python<'a>, obj: *mut ffi::PyObject) -> PyResult<Borrowed<'a, 'a, Handle>> {
-    // SAFETY: by the contract above; it lives at least as long as the call that holds the GIL.
-    let obj = unsafe { Borrowed::from_ptr(py, obj) };
-    Ok(obj.cast::<Handle>()?)
+unsafe fn handle_of<'a>(py: Python<'a>, cell: &Cell, obj: *mut ffi::PyObject) -> PyResult<Borrowed<'a, 'a, Handle>> {
+    // SAFETY: by the contract above; it lives at least as long as the call that holds the GIL. An object of a class
+    // whose objects were found to be twins is one.
+    unsafe {
+        let object = Borrowed::from_ptr(py, obj);
+        match cell.class.get() {
+            Some(class) if class.as_ptr() == ffi::Py_TYPE(obj).cast() => Ok(object.cast_unchecked::<Handle>()),
+            _ => another_class(cell, object),
+        }
+    }
+}
+
+#[inline(never)]
+fn another_class<'a>(cell: &Cell, object: Borrowed<'a, 'a, PyAny>) -> PyResult<Borrowed<'a, 'a, Handle>> {
+    let handle = object.cast::<Handle>()?;
+    _ = cell.class.set(object.get_type().into_any().unbind());
+    Ok(handle)
 }
 
 extern "C" fn get(slf: *mut ffi::PyObject, obj: *mut ffi::PyObject, _owner: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -197,7 +233,7 @@ extern "C" fn get(slf: *mut ffi::PyObject, obj: *mut ffi::PyObject, _owner: *mut
                 return Ok(slf);
             }
             let cell = Borrowed::from_ptr(py, slf).cast_unchecked::<Cell>();
-            cell.get().read(py, handle_of(py, obj)?.get()).map(Bound::into_ptr)
+            cell.get().read(py, handle_of(py, cell.get(), obj)?.get()).map(Bound::into_ptr)
         }
     })
 }
@@ -214,7 +250,7 @@ extern "C" fn set(slf: *mut ffi::PyObject, obj: *mut ffi::PyObject, value: *mut 
                 )));
             }
             let value = Borrowed::from_ptr(py, value);
-            cell.get().write(py, handle_of(py, obj)?.get(), &value).map(|()| 0)
+            cell.get().write(py, handle_of(py, cell.get(), obj)?.get(), &value).map(|()| 0)
         }
     })
 }

@@ -152,6 +152,39 @@ pub fn scalar(kind: ColumnType, object: &Bound<'_, PyAny>) -> Option<Value> {
     }
 }
 
+/// Arguments of a call that need no tuple.
+pub const FEW: usize = 8;
+
+/// Calls a function with these arguments, up to the first None.
+#[inline(always)]
+pub fn called<'py, const N: usize>(
+    function: &Bound<'py, PyAny>,
+    arguments: [Option<Bound<'py, PyAny>>; N],
+) -> PyResult<Bound<'py, PyAny>> {
+    const { assert!(N <= FEW) };
+    let at = |at: usize| match arguments.get(at) {
+        Some(Some(argument)) => argument.as_ptr(),
+        _ => std::ptr::null_mut(),
+    };
+    // SAFETY: live objects, which `arguments` holds during the call; the first null pointer ends them. CPython calls a
+    // vectorcall function without a tuple then, which the stable ABI of 3.11 offers in no other way.
+    unsafe {
+        let result = pyo3::ffi::PyObject_CallFunctionObjArgs(
+            function.as_ptr(),
+            at(0),
+            at(1),
+            at(2),
+            at(3),
+            at(4),
+            at(5),
+            at(6),
+            at(7),
+            std::ptr::null_mut::<pyo3::ffi::PyObject>(),
+        );
+        Bound::from_owned_ptr_or_err(function.py(), result)
+    }
+}
+
 /// A tuple of `length` objects, made in place: no list of them is kept on the way.
 #[inline(always)]
 pub fn tuple<'py>(

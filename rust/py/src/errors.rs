@@ -8,6 +8,8 @@ pyo3::import_exception!(shoal.errors, HandlerDeadline);
 pyo3::import_exception!(shoal.errors, NoSuchTwin);
 pyo3::import_exception!(shoal.errors, NotInTurn);
 pyo3::import_exception!(shoal.errors, OverLimit);
+pyo3::import_exception!(shoal.errors, ReconDecodeError);
+pyo3::import_exception!(shoal.errors, ReconError);
 pyo3::import_exception!(shoal.errors, RunFailed);
 pyo3::import_exception!(shoal.errors, ShoalError);
 pyo3::import_exception!(shoal.errors, TwinStopped);

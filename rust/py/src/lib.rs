@@ -4,7 +4,9 @@
 //! - `preview`: a look at a source's first records
 //! - `handle`: a twin in a handler's hands; `cell` and `table` are its lanes' descriptors
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
+//! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
+//! - `server`: the listener, begun and ended
 //! - `errors`: every exception, made in one place
 
 mod body;
@@ -14,6 +16,8 @@ mod deadline;
 mod errors;
 mod handle;
 mod preview;
+mod recon;
+mod server;
 mod shard;
 mod table;
 mod turns;
@@ -26,6 +30,8 @@ mod _core {
     use crate::handle::Handle;
     #[pymodule_export]
     use crate::preview::Preview;
+    #[pymodule_export]
+    use crate::recon::{recon_canonical, recon_tagged, warp_fields};
     #[pymodule_export]
     use crate::shard::{Counts, DeadLetter, Shard};
     #[pymodule_export]
@@ -42,6 +48,7 @@ mod _core {
         let hook = [("after_in_child", after)].into_py_dict(module.py())?;
         module.py().import("os")?.call_method("register_at_fork", (), Some(&hook))?;
         crate::cell::add(module)?;
+        crate::recon::add(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

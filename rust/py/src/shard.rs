@@ -20,6 +20,7 @@ use crate::convert::to_python;
 use crate::deadline::Deadline;
 use crate::errors::{DeclarationError, NoSuchTwin, RunFailed, ShoalError, wrong_thread};
 use crate::preview::Preview;
+use crate::server;
 use crate::turns::Turns;
 
 /// A map lane's functions: for its keys, for its values.
@@ -95,6 +96,8 @@ pub struct Inner {
     pub routes: Vec<Option<Py<PyAny>>>,
     /// `Local` objects, by twin.
     pub locals: HashMap<(PopulationId, TwinId), Py<PyDict>>,
+    /// While the shard listens.
+    pub server: Option<shoal_core::listen::Server>,
     closed: bool,
 }
 
@@ -286,6 +289,7 @@ impl Shard {
             filters: Vec::new(),
             routes: Vec::new(),
             locals: HashMap::new(),
+            server: None,
             closed: false,
         };
         Ok(Shard { inner: UnsafeCell::new(inner), thread: enter() })
@@ -400,9 +404,27 @@ impl Shard {
         Ok(())
     }
 
+    /// (address, port, what the operator should know)
+    fn serve(&self, host: &str, port: u16) -> PyResult<(String, u16, Vec<String>)> {
+        server::serve(self.open()?, host, port)
+    }
+
+    fn stop_listening(&self) -> PyResult<()> {
+        server::stop_listening(self.open()?);
+        Ok(())
+    }
+
+    fn stop_serving(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
+        if let Some(listener) = server::hang_up(self.open()?) {
+            server::end(py, listener, seconds);
+        }
+        Ok(())
+    }
+
     fn close(&self) -> PyResult<()> {
         let state = self.state()?;
         state.closed = true;
+        state.server = None;
         state.deadline.stop();
         for source in &mut state.core.sources {
             source.close();

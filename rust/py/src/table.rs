@@ -303,7 +303,9 @@ impl TableView {
         for (key, _) in self.entries(py)? {
             self.remove(py, &key)?;
         }
-        Ok(())
+        let (bound, shard, within) = self.within(py)?;
+        let cleared = shard.get().state()?.core.map_cleared(within, bound.map);
+        cleared.map_err(|refusal| refused(refusal, &self.handle.get().node(), &bound.name))
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> PyResult<bool> {

@@ -1,5 +1,5 @@
-//! The iterator of a batch: its `next` ends the turn before, runs all following turns that need no Python, and stops at
-//! the next that does.
+//! The iterator of a batch: its `next` ends the turn before, runs the following turns, their handlers too, and stops at one
+//! whose handler has given back something (a coroutine) or raised.
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -11,7 +11,7 @@ use shoal_core::turn::What;
 use shoal_core::value::Value;
 
 use crate::body::Codec;
-use crate::convert::{from_python, to_python, tuple};
+use crate::convert::{called, from_python, to_python};
 use crate::handle::handle;
 use crate::shard::{Inner, Shard};
 
@@ -26,23 +26,27 @@ impl Turns {
         slf
     }
 
+    /// Calls the handlers of the turns that come next, until one has given back something or raised: that is returned, as
+    /// (result, None) or (None, exception), with its turn still open.
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let shard = self.shard.bind(py);
-        let state = shard.get().state()?;
-        if state.deadline.done(py) {
-            let seconds = state.core.settings.handler_seconds;
-            state.core.fail(Kind::Limit, &format!("the handler ran over {seconds} s (handler_seconds)"));
-        }
-        let mut step = state.core.advance();
+        ended(py, shard.get().state()?);
+        let mut step = shard.get().state()?.core.advance();
         loop {
             // the state is looked up again after each step that may run Python
-            let state = shard.get().state()?;
             let next = match step {
                 Step::Idle => return Ok(None),
                 Step::Call(what) => {
-                    let call = call(py, shard, state, what)?;
-                    shard.get().state()?.deadline.call();
-                    return Ok(Some(call));
+                    match call(py, shard, what)? {
+                        Ok(result) if result.is_none() => {}
+                        Ok(result) => return pair(py, result, py.None().into_bound(py)).map(Some),
+                        Err(error) => {
+                            let error = error.into_value(py).into_bound(py).into_any();
+                            return pair(py, py.None().into_bound(py), error).map(Some);
+                        }
+                    }
+                    ended(py, shard.get().state()?);
+                    None
                 }
                 Step::Admit { population, lane: Lane::Command(command), lax } => {
                     let outcome = admit(py, shard, population, command, lax)?;
@@ -69,54 +73,56 @@ impl Turns {
     }
 }
 
-/// The function and its arguments, the twin first.
-fn call<'py>(
-    py: Python<'py>,
-    shard: &Bound<'py, Shard>,
-    state: &mut Inner,
-    what: What,
-) -> PyResult<Bound<'py, PyTuple>> {
+/// The call of the open turn has ended, if there was one; it fails where it had been interrupted without noticing.
+#[inline(always)]
+fn ended(py: Python<'_>, state: &mut Inner) {
+    if state.deadline.done(py) {
+        let seconds = state.core.settings.handler_seconds;
+        state.core.fail(Kind::Limit, &format!("the handler ran over {seconds} s (handler_seconds)"));
+    }
+}
+
+/// Calls the function of the open turn, the twin as its first argument. The outer result is the core's.
+fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, what: What) -> PyResult<PyResult<Bound<'py, PyAny>>> {
+    let state = shard.get().state()?;
     let turn = &state.core.turn;
     let class = &mut state.classes[turn.population.0 as usize];
     let twin = handle(py, shard, class.class.bind(py), &mut class.handle, (turn.population, turn.row, turn.id))?;
-    let (function, arguments) = match what {
+    let mut arguments = [Some(twin), None, None, None];
+    let function = match what {
         What::Handler(command) => {
-            let function = class.handlers[command as usize].as_ref().map_or_else(|| py.None(), |f| f.clone_ref(py));
-            let body = class.bodies[command as usize].object(py, &turn.record, &mut state.admitted)?;
-            let arguments = match body {
-                Some(body) => pair(py, twin, body)?,
-                None => PyTuple::new(py, [twin])?,
-            };
-            (function, arguments)
+            arguments[1] = class.bodies[command as usize].object(py, &turn.record, &mut state.admitted)?;
+            optional(py, &class.handlers[command as usize])
         }
-        What::Create => (optional(py, &class.create), PyTuple::new(py, [twin])?),
-        What::Start => (optional(py, &class.start), PyTuple::new(py, [twin])?),
-        What::Stop => (optional(py, &class.stop), PyTuple::new(py, [twin])?),
-        What::Timer(timer) => (class.timers[timer.0 as usize].clone_ref(py), PyTuple::new(py, [twin])?),
+        What::Create => optional(py, &class.create),
+        What::Start => optional(py, &class.start),
+        What::Stop => optional(py, &class.stop),
+        What::Timer(timer) => class.timers[timer.0 as usize].clone_ref(py),
         What::Changed { number, column, new, old } => {
             let (function, arity) = &class.changed[number as usize];
             let decode = &class.columns.get(column as usize).and_then(Option::as_ref);
             let object = |value: &Value| decoded(py, decode.map(|f| f.bind(py)), value);
-            let mut arguments = vec![twin, object(&new)?];
+            arguments[1] = Some(object(&new)?);
             if *arity > 1 {
-                arguments.push(object(&old)?);
+                arguments[2] = Some(object(&old)?);
             }
-            (function.clone_ref(py), PyTuple::new(py, arguments)?)
+            function.clone_ref(py)
         }
         What::ChangedEntry { number, map, key, new, old } => {
             let (function, _) = &class.changed[number as usize];
             let (decode_key, decode_value) = &class.maps[map as usize];
             let value = |value: &Value| decoded(py, decode_value.as_ref().map(|f| f.bind(py)), value);
-            let key = decoded(py, decode_key.as_ref().map(|f| f.bind(py)), &key)?;
-            (function.clone_ref(py), PyTuple::new(py, [twin, key, value(&new)?, value(&old)?])?)
+            arguments[1] = Some(decoded(py, decode_key.as_ref().map(|f| f.bind(py)), &key)?);
+            (arguments[2], arguments[3]) = (Some(value(&new)?), Some(value(&old)?));
+            function.clone_ref(py)
         }
     };
-    pair(py, function.into_bound(py), arguments.into_any())
+    shard.get().state()?.deadline.call();
+    Ok(called(function.bind(py), arguments))
 }
 
 fn pair<'py>(py: Python<'py>, first: Bound<'py, PyAny>, second: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
-    let mut both = [Some(second), Some(first)];
-    tuple(py, 2, |at| Ok(both[1 - at].take().unwrap_or_else(|| py.None().into_bound(py))))
+    PyTuple::new(py, [first, second])
 }
 
 fn optional(py: Python<'_>, function: &Option<Py<PyAny>>) -> Py<PyAny> {

@@ -77,7 +77,8 @@ impl Slot<'_> {
         match (self.kind, number) {
             (Kind::Float, Number::Float(x)) => Ok(Value::Float(x)),
             (Kind::Float, Number::Int(x)) => Ok(Value::Float(x as f64)),
-            (Kind::Int, Number::Int(x)) => Ok(Value::Int(x)),
+            (Kind::Int | Kind::Value, Number::Int(x)) => Ok(Value::Int(x)),
+            (Kind::Value, Number::Float(x)) => Ok(Value::Float(x)),
             (Kind::Int | Kind::IntChoice(_), Number::Float(x)) => match as_whole(x) {
                 Some(x) => self.number(Number::Int(x), offset),
                 None => Err(self.mismatch(offset, "`float`")),

@@ -115,7 +115,7 @@ fn needed(name: &str, scan: &mut Scanner<'_>) -> Result<Value, Fail> {
 }
 
 #[cold]
-fn no_extra(at: usize, name: &str, got: &str) -> Fail {
+pub(crate) fn no_extra(at: usize, name: &str, got: &str) -> Fail {
     fail(at, format!("Expected `str | int | float`, got `{got}` - at `$.{name}`"))
 }
 

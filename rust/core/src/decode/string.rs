@@ -37,6 +37,34 @@ pub(crate) fn short_text(bytes: &[u8], at: usize) -> Option<&str> {
     Some(unsafe { std::str::from_utf8_unchecked(text) })
 }
 
+/// The content, up to its quote, of a string without escapes that starts at `start`, behind its first quote.
+#[inline(always)]
+pub(crate) fn plain_text(bytes: &[u8], start: usize) -> Option<&str> {
+    let word = load(bytes, start);
+    let end = start + ((special(word) | word & HIGHS).trailing_zeros() / 8) as usize;
+    if end == start + 8 || bytes.get(end) != Some(&b'"') {
+        return plain_long_text(bytes, start);
+    }
+    // SAFETY: each of these bytes is below 0x80, and ASCII is UTF-8.
+    bytes.get(start..end).map(|text| unsafe { std::str::from_utf8_unchecked(text) })
+}
+
+#[inline(never)]
+fn plain_long_text(bytes: &[u8], start: usize) -> Option<&str> {
+    let mut end = start;
+    while end < bytes.len() {
+        let plain = (special(load(bytes, end)).trailing_zeros() / 8) as usize;
+        end += plain;
+        if plain < 8 {
+            break;
+        }
+    }
+    if bytes.get(end) != Some(&b'"') {
+        return None;
+    }
+    std::str::from_utf8(bytes.get(start..end)?).ok()
+}
+
 /// A string as it stands in the record: `bytes[start..end]` lies between the quotes.
 #[derive(Clone, Copy)]
 pub(crate) struct Raw {

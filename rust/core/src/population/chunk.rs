@@ -73,6 +73,10 @@ impl Bits {
     pub fn words(&self) -> &[u64; WORDS] {
         &self.0
     }
+
+    pub fn words_mut(&mut self) -> &mut [u64; WORDS] {
+        &mut self.0
+    }
 }
 
 impl Default for Bits {
@@ -193,6 +197,11 @@ impl<T: Copy + Default> Chunked<T> {
             None => chunk.valid.set(at, false),
         }
         old
+    }
+
+    /// A whole chunk, for writing.
+    pub fn chunk_mut(&mut self, number: usize) -> &mut Cells<T> {
+        self.chunks[number].write()
     }
 
     pub fn chunks(&self) -> &[Shared<Cells<T>>] {

@@ -1,0 +1,79 @@
+"""The body of an event, as what it changes: a value lane's value, or an entry of a map lane."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from shoal import recon
+from shoal.warp.envelope import attribute
+
+
+class Set(NamedTuple):
+    """A lane's new value; for a command or supply lane, what was sent."""
+
+    value: Any
+
+
+class Update(NamedTuple):
+    key: Any
+    value: Any
+
+
+class Remove(NamedTuple):
+    key: Any
+
+
+class Clear(NamedTuple):
+    pass
+
+
+class Cut(NamedTuple):
+    """A map lane kept only its first entries, or lost them: which are the first, only the server knows."""
+
+    what: Literal["take", "drop"]
+    number: int
+
+
+Change = Set | Update | Remove | Clear | Cut
+
+
+def change_of(body: str, may_be_map: bool = True) -> Change:
+    """What an event says. ``may_be_map`` False: a body is a value, whatever it looks like.
+
+    A value that Recon can say and Python's JSON types cannot (an integer past 64 bits, a key twice) is its Recon text.
+    """
+    if may_be_map and body.startswith("@"):
+        head = attribute(body)
+        if head is not None and (change := _of_map(*head)) is not None:
+            return change
+    return Set(value_of(body))
+
+
+def value_of(body: str) -> Any:
+    """The value of a body; its Recon text where Python's JSON types do not hold it."""
+    try:
+        return recon.loads(body) if body else None
+    except ValueError:
+        return body
+
+
+def _of_map(name: str, inner: str, rest: str) -> Change | None:
+    """None: a value that only looks like it."""
+    if name == "clear" and not inner and not rest:
+        return Clear()
+    if name in ("update", "remove"):
+        slots = value_of("{" + inner + "}")
+        if isinstance(slots, dict) and "key" in slots:
+            key = slots["key"]
+        elif isinstance(slots, list) and len(slots) == 1:
+            key = slots[0]
+        else:
+            return None
+        if name == "update":
+            return Update(key, value_of(rest))
+        return None if rest else Remove(key)
+    if name in ("take", "drop") and not rest:
+        count = value_of(inner)
+        if isinstance(count, int) and not isinstance(count, bool):
+            return Cut("take" if name == "take" else "drop", count)
+    return None

@@ -1,0 +1,160 @@
+"""One link: a lane's state as the server tells it, and each of its changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from shoal.errors import NoConnection, ShoalError, Unlinked
+from shoal.warp.change import Change, Cut, change_of, value_of
+from shoal.warp.envelope import attribute, write
+from shoal.warp.state import State
+
+if TYPE_CHECKING:
+    from shoal.warp.connection import Bounds, Connection
+
+# What a server says of an address where it has nothing.
+UNKNOWN = {
+    "nodeNotFound": "there is no such node",
+    "laneNotFound": "the node has no such lane",
+    "hostNotFound": "there is no such host",
+    "partNotFound": "there is no such part",
+    "meshNotFound": "there is no such mesh",
+    "unsupported": "the lane cannot be linked",
+}
+
+
+class Link:
+    """Made by ``Connection.link``; used in the connection's loop.
+
+    ``state`` always holds what has come last. Who iterates ``changes`` sees each change, in order; at most
+    ``Bounds.changes`` wait for it, then the connection is not read until it goes on, and the server conflates.
+    """
+
+    def __init__(self, connection: Connection, node: str, lane: str, sync: bool, rate: float, bounds: Bounds) -> None:
+        self.node = node
+        self.lane = lane
+        self.state = State(bounds.entries)
+        # The server has told the present state: what came since is newer.
+        self.is_synced = False
+        # Something came with the sync: the lane has a value, or a map has entries.
+        self.has_state = False
+        self._connection = connection
+        self._wants_state = sync
+        self._rate = rate
+        self._bounds = bounds
+        self._linked = asyncio.Event()
+        self._synced = asyncio.Event()
+        self._was_linked = False
+        self._error: ShoalError | None = None
+        # None: nobody iterates. Its bound is checked by `put`; None in it is the end.
+        self._waiting: asyncio.Queue[Change | None] | None = None
+
+    # -- what a program does with it
+
+    async def opened(self) -> None:
+        """Waits for the server's word. Raises ``Unlinked`` where it refuses, ``NoConnection`` where it is silent."""
+        await self._until(self._linked, "no answer to the link")
+        if self._error is not None and not self._was_linked:
+            raise self._error
+
+    async def synced(self) -> None:
+        """Waits until ``state`` is the lane's. Raises as ``opened``."""
+        await self._until(self._synced, "the present state did not come")
+        if self._error is not None and not self.is_synced:
+            raise self._error
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """Every change from now on. Ends when the link is closed; raises what ended it otherwise. One at a time."""
+        queue = self._waiting = asyncio.Queue(self._bounds.changes)
+        try:
+            while self._error is None or not queue.empty():
+                change = await queue.get()
+                if change is None:
+                    break
+                yield change
+        finally:
+            self._waiting = None
+        if self._error is not None:
+            raise self._error
+
+    async def close(self) -> None:
+        """Unlinks; the server's answer is waited for, but not longer than ``Bounds.close_seconds``."""
+        await self._connection.unlink(self)
+
+    # -- what the connection does with it
+
+    def request(self) -> str:
+        """The frame that opens it, also after a break."""
+        self._linked.clear()
+        self._synced.clear()
+        self.is_synced = False
+        self.state.begin()
+        return write("sync" if self._wants_state else "link", self.node, self.lane, rate=self._rate)
+
+    async def hear(self, tag: str, body: str) -> str | None:
+        """An envelope of the server; the frame to answer it with, if any."""
+        if tag == "linked":
+            self._was_linked = True
+            self._linked.set()
+        elif tag == "event":
+            self._was_linked = True
+            self._linked.set()
+            change = change_of(body, self.state.kind != "value")
+            if isinstance(change, Cut):
+                self.state.begin()
+                return write("sync", self.node, self.lane)
+            self.state.apply(change)
+            await self._put(change)
+        elif tag == "synced":
+            if self._wants_state:
+                for gone in self.state.end():
+                    await self._put(gone)
+            self._linked.set()
+            self.has_state = self.has_state or bool(self.state.kind)
+            self.is_synced = True
+            self._synced.set()
+        return None
+
+    def may_come_back(self, reason: str) -> bool:
+        """It was linked before a break, and the server that is there now does not know the node yet."""
+        return self._was_linked and reason == "nodeNotFound" and not self._linked.is_set()
+
+    def end(self, error: ShoalError | None) -> None:
+        """Wakes all that wait. None: it was closed here."""
+        self._error = self._error or error
+        self._linked.set()
+        self._synced.set()
+        if self._waiting is not None:
+            if self._waiting.full():
+                return  # `changes` looks at the error when it has emptied the queue
+            self._waiting.put_nowait(None)
+
+    async def _put(self, change: Change) -> None:
+        if self._waiting is not None:
+            await self._waiting.put(change)
+
+    async def _until(self, event: asyncio.Event, silence: str) -> None:
+        try:
+            async with asyncio.timeout(self._bounds.answer_seconds):
+                await event.wait()
+        except TimeoutError:
+            raise NoConnection(
+                f"{self._connection.address}: {silence} of {self.node} {self.lane} "
+                f"within {self._bounds.answer_seconds:g} s"
+            ) from None
+
+
+def reason_of(body: str) -> str:
+    """``nodeNotFound`` of ``@nodeNotFound``; a text as it is; "" where there is none."""
+    head = attribute(body)
+    if head is not None and not head[2]:
+        return head[0]
+    value = value_of(body)
+    return "" if value is None else str(value)
+
+
+def unlinked(link: Link, reason: str) -> Unlinked:
+    words = UNKNOWN.get(reason, reason or "the server has ended the link and gives no reason")
+    return Unlinked(f"{link.node} {link.lane}: {words}", reason)

@@ -1,0 +1,208 @@
+//! A request that the shard answers between two turns: what HTTP asks.
+
+use tokio::sync::oneshot;
+
+use crate::allow::{Operation, Verdict};
+use crate::body::{BodyType, Invalid, Record};
+use crate::decode::{decode_json, parse_tree};
+use crate::dispatch::Step;
+use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin};
+use crate::peer::Identity;
+use crate::population::PopulationId;
+use crate::recon::{decode_recon, read_body};
+use crate::shard::Shard;
+
+pub struct Ask {
+    pub query: Query,
+    pub identity: Identity,
+    pub remote: String,
+    /// Dropped unanswered when the shard ends: the caller answers 503.
+    pub reply: oneshot::Sender<Answer>,
+}
+
+pub enum Query {
+    /// All lanes of a twin, or one of them; where no class has such a path, a page of the population below it; at `/`
+    /// the app.
+    Read { node: String, lane: Option<String>, page: Page },
+    /// The lanes of the class that a path belongs to, or one of them. `exists`: the twin must be there.
+    Lanes { node: String, lane: Option<String>, exists: bool },
+    /// A command, or a value or map lane that is set. Answered when its turn is kept or has failed. The body is Recon
+    /// or JSON.
+    Command { node: String, lane: String, body: Vec<u8>, recon: bool },
+}
+
+/// Which twins of a population, and what of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// Goes on after this twin: its URI, or the number that a page before has given.
+    pub after: Option<String>,
+    pub limit: usize,
+    /// Bytes at most; the last twin may exceed them.
+    pub bytes: usize,
+    /// Only how many there are.
+    pub count: bool,
+    /// Lanes to show; empty: all.
+    pub fields: Vec<String>,
+    /// As written: `speed>20`; all of them hold.
+    pub filters: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// JSON, and the number of the commit that it shows. Empty: the lane is unset.
+    Json {
+        body: Vec<u8>,
+        commit: u64,
+    },
+    /// A part of a population.
+    Part(Part),
+    /// Lanes by name, and which of them take commands.
+    Lanes(Vec<(String, bool)>),
+    /// A command's turn was kept.
+    Accepted,
+    Refused(Problem),
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Part {
+    /// JSON objects, separated by commas.
+    pub twins: Vec<u8>,
+    /// How many were found.
+    pub found: usize,
+    /// Where to go on; None: there is nothing behind this part.
+    pub next: Option<u64>,
+    pub commit: u64,
+}
+
+/// Why not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Problem {
+    /// 404: nobody is there, or no such lane.
+    NotFound(String),
+    /// 405: the lane takes no commands, or has no state.
+    NotAllowed(String),
+    /// 400: the body or a parameter is not valid; byte offset where known.
+    Invalid { reason: String, offset: Option<usize> },
+    /// 409: a handler raised Reject.
+    Rejected(String),
+    /// 500: a handler failed.
+    Failed(String),
+    /// 429: a bound was reached.
+    Limit(String),
+    /// 403: `allow` said no.
+    Forbidden(String),
+}
+
+impl Problem {
+    /// What a command's dead letter says.
+    pub fn of(kind: Kind, reason: &str) -> Self {
+        let reason = reason.to_owned();
+        match kind {
+            Kind::Invalid => Problem::Invalid { reason, offset: None },
+            Kind::Unrouted => Problem::NotFound(reason),
+            Kind::Rejected => Problem::Rejected(reason),
+            Kind::Failed => Problem::Failed(reason),
+            Kind::Limit => Problem::Limit(reason),
+        }
+    }
+}
+
+impl Shard {
+    /// Takes up a request of HTTP's.
+    pub(crate) fn ask(&mut self, ask: Ask) -> Option<Step> {
+        let (node, lane, operation) = match &ask.query {
+            Query::Read { node, lane, .. } | Query::Lanes { node, lane, .. } => {
+                (node.as_str(), lane.as_deref().unwrap_or_default(), Operation::Read)
+            }
+            Query::Command { node, lane, .. } => (node.as_str(), lane.as_str(), Operation::Command),
+        };
+        if !self.allow.is_open() && self.allow.ask(&ask.identity, operation, node, lane) != Verdict::Allow {
+            let problem = Problem::Forbidden("the policy does not allow it".to_owned());
+            _ = ask.reply.send(Answer::Refused(problem));
+            return None;
+        }
+        match ask.query {
+            Query::Command { node, lane, body, recon } => self.ask_command((&node, &lane), &body, recon, ask.reply),
+            _ => {
+                self.answer(ask);
+                None
+            }
+        }
+    }
+
+    fn ask_command(
+        &mut self,
+        (node, lane): (&str, &str),
+        body: &[u8],
+        recon: bool,
+        reply: oneshot::Sender<Answer>,
+    ) -> Option<Step> {
+        let checked = self.located(node).and_then(|(population, key)| {
+            let (lane, body) = self.ask_body(population, lane, body, recon)?;
+            Ok((population, key, lane, body))
+        });
+        match checked {
+            Err(problem) => {
+                _ = reply.send(Answer::Refused(problem));
+                None
+            }
+            Ok((population, key, lane, body)) => {
+                self.next_sequence += 1;
+                self.outside_counts.read += 1;
+                let sequence = self.next_sequence;
+                self.asked.insert(sequence, reply);
+                self.bring(Envelope {
+                    origin: Origin::Asked(sequence),
+                    sequence,
+                    hops: 0,
+                    node: Node::Key(population, key),
+                    lane,
+                    body,
+                    raw: Vec::new(),
+                    passed: false,
+                })
+            }
+        }
+    }
+
+    /// The lane, and the body as it takes it; no body is null in JSON, nothing in Recon.
+    fn ask_body(
+        &self,
+        population: PopulationId,
+        lane: &str,
+        body: &[u8],
+        recon: bool,
+    ) -> Result<(Lane, Body), Problem> {
+        let lane = self.lane_named(population, lane).map_err(|(kind, reason)| match kind {
+            Kind::Unrouted => Problem::NotFound(reason),
+            _ => Problem::NotAllowed(reason),
+        })?;
+        let invalid = |invalid: Invalid| Problem::Invalid { reason: invalid.reason, offset: Some(invalid.offset) };
+        let body = if body.is_empty() && !recon { b"null" } else { body };
+        if let Lane::Command(at) = lane {
+            let plan = &self.populations[population.0 as usize].plans[at as usize];
+            if !matches!(plan.body, BodyType::Tree { .. }) {
+                let mut record = Record::default();
+                let decode = if recon { decode_recon } else { decode_json };
+                decode(plan, body, &mut record).map_err(invalid)?;
+                return Ok((lane, Body::Record(record)));
+            }
+        }
+        if !recon {
+            return Ok((lane, Body::Tree(parse_tree(body).map_err(invalid)?)));
+        }
+        let text = std::str::from_utf8(body)
+            .map_err(|error| Problem::Invalid { reason: "not UTF-8".to_owned(), offset: Some(error.valid_up_to()) })?;
+        let tree =
+            read_body(text).map_err(|error| Problem::Invalid { reason: error.reason, offset: Some(error.offset) })?;
+        Ok((lane, Body::Tree(tree)))
+    }
+
+    /// Answers a request whose command has come to its end.
+    pub(crate) fn reply(&mut self, number: u64, answer: Answer) {
+        if let Some(reply) = self.asked.remove(&number) {
+            // whoever has hung up meanwhile needs no answer
+            _ = reply.send(answer);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Runs of records whose turns only fold. They are decoded and looked up together, ahead of their turns; then each has its
+//! turn, in order: its folds step at once, and nothing else can happen in between. The first record for which something
+//! else must happen ends the run and takes the general way (`record`): it is no template's, a fold refuses it, a lane
+//! changes that a handler waits for, or somebody has linked its twin.
+
+use std::ops::Range;
+
+use crate::batch::Batch;
+use crate::decode::{Number, Sink, Target, Template};
+use crate::envelope::SourceId;
+use crate::feed::known::Known;
+use crate::fold::{Cells, Fused, Program};
+use crate::population::Population;
+use crate::shard::Shard;
+
+/// Records decoded ahead.
+const WINDOW: usize = 32;
+const NO_ROW: u32 = u32::MAX;
+
+/// A decoded record; its numbers stand in `Sweep::values`.
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    /// Of its template; None: it takes the general way.
+    layout: Option<u8>,
+    /// NO_ROW: its twin was not found.
+    row: u32,
+    /// Its key in the batch.
+    start: u32,
+    length: u32,
+}
+
+pub(crate) struct Sweep {
+    key: Target,
+    program: Program,
+    /// Slots of the body.
+    slots: usize,
+    window: Range<usize>,
+    entries: Vec<Entry>,
+    /// `stride` for each record: its slots' numbers, then room for the folds' results.
+    values: Vec<f64>,
+    stride: usize,
+    /// Of the present run.
+    cells: Cells,
+    /// Twins removed when the records were looked up: while that stays, rows stay.
+    removals: u64,
+}
+
+/// Takes the numbers of a record, and where its key is.
+struct Numbers<'a> {
+    values: &'a mut [f64],
+    key: Target,
+    start: usize,
+    length: usize,
+}
+
+impl Sink for Numbers<'_> {
+    #[inline(always)]
+    fn float(&mut self, slot: usize, x: f64) {
+        if let Some(value) = self.values.get_mut(slot) {
+            *value = x;
+        }
+    }
+
+    #[inline(always)]
+    fn int(&mut self, slot: usize, x: i64) {
+        self.float(slot, x as f64);
+    }
+
+    fn bool(&mut self, _slot: usize, _x: bool) {}
+
+    #[inline(always)]
+    fn text(&mut self, slot: usize, text: &str, at: usize) {
+        if self.key == Target::Slot(slot) {
+            (self.start, self.length) = (at, text.len());
+        }
+    }
+
+    fn extra_text(&mut self, extra: usize, text: &str, at: usize) {
+        if self.key == Target::Extra(extra) {
+            (self.start, self.length) = (at, text.len());
+        }
+    }
+
+    fn extra_number(&mut self, _extra: usize, _number: Number) {}
+}
+
+impl Sweep {
+    /// For a source whose records are routed by `key` to a command with these folds.
+    pub(crate) fn new(program: &Program, slots: usize, key: Target) -> Sweep {
+        let stride = Fused::room(program, slots);
+        Sweep {
+            key,
+            program: program.clone(),
+            slots,
+            window: 0..0,
+            entries: vec![Entry::default(); WINDOW],
+            values: vec![0.0; WINDOW * stride],
+            stride,
+            cells: Cells::default(),
+            removals: 0,
+        }
+    }
+
+    /// The folds of records that fit a template. None: their turns are opened one by one.
+    pub(crate) fn fuse(&self, template: &Template, table: &Population) -> Option<Fused> {
+        let keyed = template.has_text(self.key);
+        keyed.then(|| Fused::new(&self.program, self.slots, template.numbers, table)).flatten()
+    }
+
+    /// Another batch, or other templates: what was decoded is void.
+    pub(crate) fn forget(&mut self) {
+        self.window = 0..0;
+    }
+
+    #[inline(never)]
+    fn look_ahead(&mut self, index: usize, batch: &Batch, known: &mut Known, table: &Population, outs: &[u16]) {
+        self.window = index..(index + WINDOW).min(batch.records.len());
+        let records = &batch.records[self.window.clone()];
+        let entries = &mut self.entries[..records.len()];
+        let (key, slots) = (self.key, self.slots);
+        for ((entry, values), span) in entries.iter_mut().zip(self.values.chunks_exact_mut(self.stride)).zip(records) {
+            let mut sink = Numbers { values: &mut values[..slots], key, start: 0, length: 0 };
+            let layout = match span.problem {
+                None => known.read(&batch.bytes, span.start as usize, span.end as usize, &mut sink),
+                Some(_) => None,
+            };
+            entry.layout = layout.map(|number| number as u8);
+            (entry.start, entry.length) = (sink.start as u32, sink.length as u32);
+        }
+        self.removals = table.removals();
+        for entry in entries.iter_mut().filter(|entry| entry.layout.is_some()) {
+            let key = &batch.bytes[entry.start as usize..(entry.start + entry.length) as usize];
+            entry.row = table.find(key).inspect(|row| table.prefetch(*row, outs)).unwrap_or(NO_ROW);
+        }
+    }
+}
+
+impl Shard {
+    /// Has as many records as it can their turns, the first of them taken already. False: not even that one.
+    #[inline]
+    pub(crate) fn sweep(&mut self, id: SourceId, first: usize) -> bool {
+        if !self.busy.is_empty() || self.merging || self.one_by_one {
+            return false;
+        }
+        // `next` looks at the clock when `left` is a multiple of 32
+        let room = 1 + self.left % 32;
+        if let Some(sweep) = &mut self.sources[id.0 as usize].sweep {
+            sweep.cells.renew();
+        }
+        let mut kept = 0;
+        while kept < room && self.swept(id, first + kept) {
+            kept += 1;
+        }
+        if kept == 0 {
+            return false;
+        }
+        let source = &mut self.sources[id.0 as usize];
+        source.next += kept - 1;
+        source.counts.read += kept as u64 - 1;
+        source.counts.applied += kept as u64;
+        self.turns += kept as u64;
+        self.left -= kept - 1;
+        true
+    }
+
+    /// The turn of one record; false: it takes the general way, and nothing has happened but that its twin was made.
+    #[inline(always)]
+    fn swept(&mut self, id: SourceId, index: usize) -> bool {
+        let Some(source) = self.sources.get_mut(id.0 as usize) else { return false };
+        let (Some(sweep), Some((population, _))) = (&mut source.sweep, source.target) else { return false };
+        let class = &mut self.populations[population.0 as usize];
+        if !sweep.window.contains(&index) {
+            if index >= source.batch.records.len() {
+                return false;
+            }
+            sweep.look_ahead(index, &source.batch, &mut source.known, &class.table, &source.outs);
+        }
+        let at = index - sweep.window.start;
+        let Entry { layout, mut row, start, length } = sweep.entries[at];
+        let Some(layout) = layout else { return false };
+        if row == NO_ROW || class.table.removals() != sweep.removals {
+            let key = &source.batch.bytes[start as usize..(start + length) as usize];
+            row = match class.table.find(key) {
+                Some(row) => row,
+                None if class.decl.hooks.create || class.decl.hooks.start => return false,
+                None => match self.bear(id, start as usize..(start + length) as usize) {
+                    Some(row) => row,
+                    None => return false,
+                },
+            };
+        }
+        if self.links.watches(population, row) {
+            // its listeners are told of each turn
+            return false;
+        }
+        self.step_fused(id, at, layout, row)
+    }
+
+    #[inline(always)]
+    fn step_fused(&mut self, id: SourceId, at: usize, layout: u8, row: u32) -> bool {
+        let Some(source) = self.sources.get_mut(id.0 as usize) else { return false };
+        let (Some(sweep), Some((population, _))) = (&mut source.sweep, source.target) else { return false };
+        let layout = source.known.layout(layout as usize);
+        let Some(fused) = layout.and_then(|layout| layout.fused.as_ref()) else { return false };
+        let class = &mut self.populations[population.0 as usize];
+        let values = &mut sweep.values[at * sweep.stride..(at + 1) * sweep.stride];
+        // SAFETY: it was made for this population, nobody has removed the row since it was found, and within this run no
+        // snapshot is taken.
+        if !unsafe { fused.step(&mut class.table, &mut sweep.cells, row, values) } {
+            return false;
+        }
+        class.table.soil(row, fused.touched());
+        for at in &class.member_of {
+            self.memberships[*at].mark_touched(row, fused.touched());
+        }
+        true
+    }
+
+    /// Makes the twin of the key that stands there in the batch, of a class without hooks. None: no key of a twin.
+    #[inline(never)]
+    fn bear(&mut self, id: SourceId, key: Range<usize>) -> Option<u32> {
+        let source = &self.sources[id.0 as usize];
+        let (population, _) = source.target?;
+        let mut text = std::mem::take(&mut self.key);
+        text.clear();
+        text.push_str(std::str::from_utf8(source.batch.bytes.get(key)?).ok()?);
+        let fit = source.check_key(&text).is_ok();
+        let row = fit.then(|| {
+            let (row, twin) = self.create(population, &text);
+            self.settle(population, row, twin);
+            row
+        });
+        self.key = text;
+        row
+    }
+}

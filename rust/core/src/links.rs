@@ -1,0 +1,548 @@
+//! Who listens: links to lanes, by the twin that they name, and what their lanes have still to tell them. A turn that is
+//! kept leaves marks here, a commit makes events of them, encoded once a lane, and puts them into the peers' outboxes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ecow::EcoString;
+use rustc_hash::FxHashMap;
+
+use crate::body::Record;
+use crate::outbox::{Item, LinkNumber, Overflow};
+use crate::peer::{Form, Peer, PeerId};
+use crate::population::{PopulationId, TwinId};
+use crate::shard::Class;
+use crate::undo::{Log, Undo};
+use crate::value::Value;
+
+mod event;
+
+pub use event::{Operation, event as event_frame, linked, synced, unlinked};
+
+/// A lane of a population, as a link names it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Place {
+    Column(u16),
+    Map(u16),
+    Command(u16),
+    Members(u16),
+}
+
+/// Which link of which connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct LinkId {
+    pub peer: PeerId,
+    pub number: LinkNumber,
+}
+
+/// Node and lane as a peer wrote them when it opened its link: all its answers and events say it so.
+#[derive(Debug)]
+struct Spelling {
+    form: Form,
+    node: EcoString,
+    lane: EcoString,
+    users: usize,
+}
+
+#[derive(Debug)]
+struct Listener {
+    peer: Arc<Peer>,
+    link: LinkNumber,
+    spelling: usize,
+}
+
+/// Everybody who listens to one lane of one twin, and what they have not been told yet.
+#[derive(Debug)]
+struct Audience {
+    place: Place,
+    spellings: Vec<Spelling>,
+    listeners: Vec<Listener>,
+    /// What a commit will tell, in order; of a value lane just that it was written.
+    news: Vec<News>,
+}
+
+#[derive(Debug)]
+enum News {
+    /// The lane was written.
+    Written,
+    Key(Value),
+    Cleared,
+    /// A command's body, in both forms where they are wanted.
+    Body(Value),
+    Member {
+        uri: EcoString,
+        joined: bool,
+    },
+}
+
+/// A twin that somebody has linked.
+#[derive(Debug, Default)]
+struct Watched {
+    audiences: Vec<Audience>,
+    /// It has news, and stands in `Links::pending`.
+    pending: bool,
+}
+
+#[derive(Debug, Default)]
+struct PopulationLinks {
+    rows: FxHashMap<u32, Watched>,
+    /// One bit a row: somebody has linked it.
+    bits: Vec<u64>,
+}
+
+/// One connection's links.
+#[derive(Debug)]
+struct PeerLinks {
+    peer: Arc<Peer>,
+    links: FxHashMap<(PopulationId, u32, Place), LinkNumber>,
+    /// Twins that its links and commands have made.
+    made: usize,
+}
+
+/// All links of a shard.
+#[derive(Debug, Default)]
+pub struct Links {
+    populations: Vec<PopulationLinks>,
+    peers: FxHashMap<PeerId, PeerLinks>,
+    /// Twins with news, and such that have told it meanwhile; bounded by a batch's turns, emptied by each commit.
+    pending: Vec<(PopulationId, u32)>,
+    /// Peers whose outboxes have got something, each once; emptied by each flush.
+    touched: Vec<Arc<Peer>>,
+    /// Links that could not keep up, to be ended after the walk that found them.
+    slow: Vec<(Arc<Peer>, PopulationId, u32, Place, Overflow)>,
+    count: usize,
+}
+
+impl Links {
+    pub fn new(populations: usize) -> Self {
+        Links { populations: (0..populations).map(|_| PopulationLinks::default()).collect(), ..Links::default() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether anybody has linked this twin: one test of a bit, on the way of every turn.
+    #[inline(always)]
+    pub fn watches(&self, population: PopulationId, row: u32) -> bool {
+        self.count != 0 && {
+            let bits = &self.populations[population.0 as usize].bits;
+            bits.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+        }
+    }
+
+    /// The rows of a population that somebody has linked.
+    pub fn rows(&self, population: PopulationId) -> Vec<u32> {
+        self.populations[population.0 as usize].rows.keys().copied().collect()
+    }
+
+    /// Whether anybody has linked any twin of a population.
+    pub fn watches_any(&self, population: PopulationId) -> bool {
+        !self.populations[population.0 as usize].rows.is_empty()
+    }
+
+    /// Whether a twin that somebody has linked has news that no commit has told.
+    #[inline]
+    pub fn has_news(&self, population: PopulationId, row: u32) -> bool {
+        self.populations[population.0 as usize].rows.get(&row).is_some_and(|watched| watched.pending)
+    }
+
+    // -- peers
+
+    fn peer(&mut self, peer: &Arc<Peer>) -> &mut PeerLinks {
+        self.peers.entry(peer.id).or_insert_with(|| PeerLinks {
+            peer: Arc::clone(peer),
+            links: FxHashMap::default(),
+            made: 0,
+        })
+    }
+
+    /// Counts a twin that this connection is about to make. False: it has made as many as it may.
+    pub fn may_make(&mut self, peer: &Arc<Peer>) -> bool {
+        let bound = peer.bounds.twins;
+        let links = self.peer(peer);
+        links.made += 1;
+        links.made <= bound
+    }
+
+    pub fn links_of(&mut self, peer: &Arc<Peer>) -> usize {
+        self.peer(peer).links.len()
+    }
+
+    pub fn find(&self, peer: PeerId, population: PopulationId, row: u32, place: Place) -> Option<LinkNumber> {
+        self.peers.get(&peer)?.links.get(&(population, row, place)).copied()
+    }
+
+    /// A connection is over.
+    pub fn forget_peer(&mut self, peer: PeerId) {
+        let Some(links) = self.peers.remove(&peer) else { return };
+        for ((population, row, place), number) in links.links {
+            self.drop_listener(population, row, place, LinkId { peer, number });
+        }
+    }
+
+    /// Ends every link of every peer with a word, and closes the connections.
+    pub fn close(&mut self, code: u16, reason: &str) {
+        let peers: Vec<_> = self.peers.drain().collect();
+        for (id, links) in peers {
+            for ((population, row, place), number) in links.links {
+                let spelled = self.drop_listener(population, row, place, LinkId { peer: id, number });
+                let farewell = spelled.and_then(|spelling| farewell(&spelling, ""));
+                links.peer.outbox().shut(number, farewell);
+            }
+            links.peer.close(code, reason);
+            self.touch(&links.peer);
+        }
+    }
+
+    // -- links
+
+    /// Opens a link. The caller has seen that there is none, and answers it.
+    pub fn open(&mut self, peer: &Arc<Peer>, at: (PopulationId, u32, Place), asked: &Asked<'_>) -> LinkNumber {
+        let (population, row, place) = at;
+        let link = peer.outbox().open(asked.prio, asked.rate);
+        self.peer(peer).links.insert(at, link);
+        let links = &mut self.populations[population.0 as usize];
+        let word = row as usize / 64;
+        if links.bits.len() <= word {
+            links.bits.resize(word + 1, 0);
+        }
+        links.bits[word] |= 1 << (row % 64);
+        let watched = links.rows.entry(row).or_default();
+        let at = watched.audiences.iter().position(|audience| audience.place == place).unwrap_or_else(|| {
+            watched.audiences.push(Audience { place, spellings: Vec::new(), listeners: Vec::new(), news: Vec::new() });
+            watched.audiences.len() - 1
+        });
+        let audience = &mut watched.audiences[at];
+        let same = |known: &Spelling| known.form == peer.form && known.node == asked.node && known.lane == asked.lane;
+        let known = audience.spellings.iter().position(|known| known.users > 0 && same(known));
+        let spelling = known.unwrap_or_else(|| {
+            let spelling = Spelling { form: peer.form, node: asked.node.into(), lane: asked.lane.into(), users: 0 };
+            match audience.spellings.iter().position(|known| known.users == 0) {
+                Some(free) => {
+                    audience.spellings[free] = spelling;
+                    free
+                }
+                None => {
+                    audience.spellings.push(spelling);
+                    audience.spellings.len() - 1
+                }
+            }
+        });
+        audience.spellings[spelling].users += 1;
+        audience.listeners.push(Listener { peer: Arc::clone(peer), link, spelling });
+        self.count += 1;
+        link
+    }
+
+    /// How a peer has spelt the address of an open link.
+    pub fn spelling(&self, at: (PopulationId, u32, Place), link: LinkId) -> Option<(EcoString, EcoString)> {
+        let (population, row, place) = at;
+        let watched = self.populations[population.0 as usize].rows.get(&row)?;
+        let audience = watched.audiences.iter().find(|audience| audience.place == place)?;
+        let listener = audience.listeners.iter().find(|listener| listener.is(link))?;
+        let spelling = &audience.spellings[listener.spelling];
+        Some((spelling.node.clone(), spelling.lane.clone()))
+    }
+
+    /// Ends a link with `unlinked`, and `reason` as its body where there is one.
+    pub fn end(&mut self, peer: &Arc<Peer>, at: (PopulationId, u32, Place), reason: &str) {
+        let (population, row, place) = at;
+        let Some(links) = self.peers.get_mut(&peer.id) else { return };
+        let Some(number) = links.links.remove(&at) else { return };
+        let spelled = self.drop_listener(population, row, place, LinkId { peer: peer.id, number });
+        let farewell = spelled.and_then(|spelling| farewell(&spelling, reason));
+        peer.outbox().shut(number, farewell);
+        self.touch(peer);
+    }
+
+    /// A twin has left: all its links end.
+    pub fn forget_twin(&mut self, population: PopulationId, row: u32) {
+        if !self.watches(population, row) {
+            return;
+        }
+        let Some(watched) = self.populations[population.0 as usize].rows.get(&row) else { return };
+        let linked: Vec<(Arc<Peer>, Place)> = watched
+            .audiences
+            .iter()
+            .flat_map(|audience| audience.listeners.iter().map(|listener| (Arc::clone(&listener.peer), audience.place)))
+            .collect();
+        for (peer, place) in linked {
+            self.end(&peer, (population, row, place), "");
+        }
+    }
+
+    fn drop_listener(&mut self, population: PopulationId, row: u32, place: Place, link: LinkId) -> Option<Spelling> {
+        let links = &mut self.populations[population.0 as usize];
+        let watched = links.rows.get_mut(&row)?;
+        let at = watched.audiences.iter().position(|audience| audience.place == place)?;
+        let audience = &mut watched.audiences[at];
+        let listener = audience.listeners.swap_remove(audience.listeners.iter().position(|other| other.is(link))?);
+        self.count -= 1;
+        let spelling = &mut audience.spellings[listener.spelling];
+        spelling.users -= 1;
+        let spelled =
+            Spelling { form: spelling.form, node: spelling.node.clone(), lane: spelling.lane.clone(), users: 1 };
+        if audience.listeners.is_empty() {
+            watched.audiences.swap_remove(at);
+        }
+        if watched.audiences.is_empty() {
+            links.rows.remove(&row);
+            links.bits[row as usize / 64] &= !(1 << (row % 64));
+        }
+        Some(spelled)
+    }
+
+    // -- news
+
+    /// A turn of a twin that somebody has linked is being kept: what it has done to lanes with listeners.
+    pub fn note(&mut self, population: PopulationId, row: u32, class: &Class, log: &Log) {
+        let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
+        let columns = class.table.columns.len();
+        let touched = |bit: usize| log.touched.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1);
+        let mut any = false;
+        for audience in &mut watched.audiences {
+            match audience.place {
+                Place::Column(column) if touched(column as usize) => {
+                    if audience.news.is_empty() {
+                        audience.news.push(News::Written);
+                    }
+                    any = true;
+                }
+                Place::Map(map) if touched(columns + map as usize) => {
+                    audience.note_map(map, class, log);
+                    any = true;
+                }
+                _ => {}
+            }
+        }
+        if any && !watched.pending {
+            watched.pending = true;
+            self.pending.push((population, row));
+        }
+    }
+
+    /// A command's turn is being kept.
+    pub fn note_command(&mut self, population: PopulationId, row: u32, class: &Class, command: u16, record: &Record) {
+        let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
+        let place = Place::Command(command);
+        let Some(audience) = watched.audiences.iter_mut().find(|audience| audience.place == place) else { return };
+        let body = &class.decl.commands[command as usize].body;
+        audience.news.push(News::Body(crate::shard::record_value(body, record)));
+        if !watched.pending {
+            watched.pending = true;
+            self.pending.push((population, row));
+        }
+    }
+
+    /// A twin has become a member of a group, or is none any more.
+    pub fn note_member(&mut self, population: PopulationId, row: u32, members: u16, uri: EcoString, joined: bool) {
+        let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
+        let place = Place::Members(members);
+        let Some(audience) = watched.audiences.iter_mut().find(|audience| audience.place == place) else { return };
+        audience.news.push(News::Member { uri, joined });
+        if !watched.pending {
+            watched.pending = true;
+            self.pending.push((population, row));
+        }
+    }
+
+    // -- telling
+
+    /// Makes events of all news, for the peers' outboxes.
+    pub fn publish(&mut self, classes: &[Class], commit: u64) {
+        let mut pending = std::mem::take(&mut self.pending);
+        for (population, row) in pending.drain(..) {
+            self.tell(population, row, &classes[population.0 as usize], commit);
+        }
+        self.pending = pending;
+        self.end_slow();
+    }
+
+    /// The same for one twin, before its next turn or for a link that is about to see its state.
+    pub fn publish_one(&mut self, population: PopulationId, row: u32, class: &Class, commit: u64) {
+        if self.has_news(population, row) {
+            self.tell(population, row, class, commit);
+            self.end_slow();
+        }
+    }
+
+    fn tell(&mut self, population: PopulationId, row: u32, class: &Class, commit: u64) {
+        let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
+        if !std::mem::replace(&mut watched.pending, false) {
+            return;
+        }
+        for audience in &mut watched.audiences {
+            if !audience.news.is_empty() {
+                let mut news = std::mem::take(&mut audience.news);
+                for news in news.drain(..) {
+                    let Some(operation) = audience.operation(news, row, class) else { continue };
+                    audience.send(&operation, commit, &mut self.touched, |peer, overflow| {
+                        self.slow.push((Arc::clone(peer), population, row, audience.place, overflow));
+                    });
+                }
+                audience.news = news;
+            }
+        }
+    }
+
+    /// Links and connections whose queues are full.
+    fn end_slow(&mut self) {
+        while let Some((peer, population, row, place, overflow)) = self.slow.pop() {
+            match overflow {
+                Overflow::Link => {
+                    let reason =
+                        format!("{} events wait already (queue_events): read faster", peer.bounds.queue_events);
+                    self.end(&peer, (population, row, place), &reason);
+                }
+                Overflow::Peer => {
+                    let reason = format!("{} bytes wait already (queue_bytes): read faster", peer.bounds.queue_bytes);
+                    peer.outbox().abandon(1008, &reason);
+                    self.forget_peer(peer.id);
+                    self.touch(&peer);
+                }
+            }
+        }
+    }
+
+    /// Puts an answer into a link's queue.
+    pub fn answer(&mut self, peer: &Arc<Peer>, link: LinkNumber, frame: Bytes) {
+        let put = peer.outbox().put(link, Item::Control(frame));
+        if put.is_err() {
+            let reason = format!("{} bytes wait already (queue_bytes): read faster", peer.bounds.queue_bytes);
+            peer.outbox().abandon(1008, &reason);
+            self.forget_peer(peer.id);
+        }
+        self.touch(peer);
+    }
+
+    /// Puts a frame before all links' events.
+    pub fn control(&mut self, peer: &Arc<Peer>, frame: Bytes) {
+        peer.outbox().control(frame);
+        self.touch(peer);
+    }
+
+    fn touch(&mut self, peer: &Arc<Peer>) {
+        touch(&mut self.touched, peer);
+    }
+
+    /// Writes what the sockets take at once. Gives the number of connections written to.
+    pub fn flush(&mut self) -> usize {
+        let count = self.touched.len();
+        for peer in self.touched.drain(..) {
+            peer.settle();
+            peer.flush();
+        }
+        count
+    }
+}
+
+fn touch(touched: &mut Vec<Arc<Peer>>, peer: &Arc<Peer>) {
+    if peer.touch() {
+        touched.push(Arc::clone(peer));
+    }
+}
+
+/// What a peer has asked for with `link` or `sync`.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub node: &'a str,
+    pub lane: &'a str,
+    pub prio: f64,
+    pub rate: f64,
+    /// Recon text, echoed by `linked`.
+    pub body: &'a str,
+}
+
+impl Listener {
+    fn is(&self, link: LinkId) -> bool {
+        self.link == link.number && self.peer.id == link.peer
+    }
+}
+
+impl Audience {
+    /// The keys that a turn has written, in the order of their first write; a clear makes those before it void.
+    fn note_map(&mut self, map: u16, class: &Class, log: &Log) {
+        let table = &class.table.maps[map as usize];
+        let mut cleared = log.cleared.iter().filter(|(of, _)| *of == map).map(|(_, at)| *at).peekable();
+        for (at, entry) in log.entries.iter().enumerate() {
+            while cleared.next_if(|clear| *clear <= at).is_some() {
+                self.news.clear();
+                self.news.push(News::Cleared);
+            }
+            let slot = match entry {
+                Undo::Entry { map: of, slot, .. } | Undo::Presence { map: of, slot, .. } if *of == map => *slot,
+                _ => continue,
+            };
+            let key = table.key(slot);
+            if !self.news.iter().rev().take(8).any(|known| matches!(known, News::Key(known) if *known == key)) {
+                self.news.push(News::Key(key));
+            }
+        }
+        if cleared.next().is_some() {
+            self.news.clear();
+            self.news.push(News::Cleared);
+        }
+    }
+
+    /// What a piece of news comes to now.
+    fn operation(&self, news: News, row: u32, class: &Class) -> Option<Operation> {
+        Some(match (news, self.place) {
+            (News::Written, Place::Column(column)) => Operation::Value(class.table.columns[column as usize].get(row)),
+            (News::Key(key), Place::Map(map)) => {
+                let table = &class.table.maps[map as usize];
+                match table.find(row, &key) {
+                    Some(slot) => Operation::Update(key, table.value(slot)),
+                    None => Operation::Remove(key),
+                }
+            }
+            (News::Cleared, _) => Operation::Clear,
+            (News::Body(body), _) => Operation::Body(body),
+            (News::Member { uri, joined: true }, _) => Operation::Update(Value::Text(uri), Value::Bool(true)),
+            (News::Member { uri, joined: false }, _) => Operation::Remove(Value::Text(uri)),
+            _ => return None,
+        })
+    }
+
+    /// Encodes an event once a spelling and puts it into every listener's queue.
+    fn send(
+        &self,
+        operation: &Operation,
+        commit: u64,
+        touched: &mut Vec<Arc<Peer>>,
+        mut slow: impl FnMut(&Arc<Peer>, Overflow),
+    ) {
+        let key = operation.key();
+        let mut frames: Vec<Option<Bytes>> = vec![None; self.spellings.len()];
+        for listener in &self.listeners {
+            let frame = frames[listener.spelling].get_or_insert_with(|| {
+                let spelling = &self.spellings[listener.spelling];
+                event::event(spelling.form, &spelling.node, &spelling.lane, operation, commit)
+            });
+            let frame = frame.clone();
+            let item = match operation {
+                Operation::Value(_) => Item::Value(frame),
+                Operation::Update(..) | Operation::Remove(_) => Item::Entry(key.clone(), frame),
+                Operation::Clear => Item::Clear(frame),
+                Operation::Body(_) => Item::Ordered(frame),
+            };
+            if let Err(overflow) = listener.peer.outbox().put(listener.link, item) {
+                slow(&listener.peer, overflow);
+            }
+            touch(touched, &listener.peer);
+        }
+    }
+}
+
+fn farewell(spelling: &Spelling, reason: &str) -> Option<Bytes> {
+    event::unlinked(spelling.form, &spelling.node, &spelling.lane, reason)
+}
+
+/// Names the twin of a row, for those who keep links beyond it.
+pub fn twin(class: &Class, row: u32) -> TwinId {
+    class.table.id(row).unwrap_or_default()
+}

@@ -1,0 +1,420 @@
+use std::time::Duration;
+
+use super::*;
+use crate::declaration::Declaration;
+use crate::peer::{Bounds, Form};
+
+pub(super) const BOUNDS: Bounds =
+    Bounds { intake_bytes: 1 << 16, queue_bytes: 1 << 16, queue_events: 100, links: 5, twins: 50 };
+
+/// Units with a command, folds, a value lane, a map, a read-only lane; and one twin with all units as its members.
+pub(super) fn shard() -> Shard {
+    let null = serde_json::Value::Null;
+    let column = |name: &str, kind: &str, default: &serde_json::Value, settable: bool| serde_json::json!({"name": name, "type": kind, "default": default, "nullable": true, "settable": settable});
+    let from = |slots: &[usize]| serde_json::json!({"command": {"command": 0, "slots": slots}});
+    let hooks = serde_json::json!({"create": false, "start": false, "stop": false});
+    let declaration: Declaration = serde_json::from_value(serde_json::json!({
+        "app": "test", "zone": "UTC",
+        "settings": {"max_sends": 10000, "max_hops": 64, "max_rounds": 16, "busy_bound": 1000,
+            "commit_turns": 4096, "handler_seconds": 5.0},
+        "populations": [
+            {"name": "Unit", "pattern": [{"literal": "unit"}, {"parameter": "id"}],
+            "columns": [column("info", "int64", &null, false), column("count", "int64", &0.into(), false),
+                column("note", "string", &null, true), column("_secret", "int64", &1.into(), true)],
+            "maps": [{"name": "shopping", "key": "string", "value": "int64", "limit": 1000, "settable": true}],
+            "changed": [], "timers": [], "members": [], "hooks": hooks,
+            "commands": [{"name": "publish", "body": {"scalar": {"kind": "int"}}}],
+            "folds": [{"out": 0, "input": from(&[0]), "fold": "latest"}, {"out": 1, "input": from(&[]), "fold": "count"}]},
+            {"name": "All", "pattern": [{"literal": "all"}], "columns": [], "maps": [], "changed": [], "timers": [],
+            "members": [{"name": "units", "population": 0, "rollups": []}], "hooks": hooks, "commands": [], "folds": []},
+        ],
+    }))
+    .unwrap();
+    let mut shard = Shard::new(declaration, false, false).unwrap();
+    shard.serving = true;
+    shard
+}
+
+struct Client {
+    peer: Arc<Peer>,
+}
+
+impl Client {
+    fn new(shard: &Shard) -> Self {
+        Client { peer: shard.exchange.connect(Form::Warp, "/", "test".to_owned(), BOUNDS) }
+    }
+
+    fn send(&self, texts: &[&str]) {
+        let mut frames = Frames::default();
+        for text in texts {
+            frames.push(&warp::read(text).unwrap());
+        }
+        self.peer.offer(frames);
+    }
+
+    /// All that has been written to it, one text a frame.
+    fn got(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some(frame) = self.peer.outbox().pop() {
+            let head = match frame[1] {
+                126 => 4,
+                127 => 10,
+                _ => 2,
+            };
+            texts.push(String::from_utf8(frame[head..].to_vec()).unwrap());
+        }
+        texts
+    }
+}
+
+/// Runs until nothing waits; lanes take what Python would let pass.
+pub(super) fn run(shard: &mut Shard) {
+    loop {
+        shard.batch(Duration::from_secs(1));
+        let mut step = shard.advance();
+        while step != Step::Idle {
+            step = match step {
+                Step::Admit { .. } => {
+                    let slots = match shard.hand.as_ref().map(|envelope| &envelope.body) {
+                        Some(Body::Tree(Value::List(pair))) => pair.to_vec(),
+                        Some(Body::Tree(value)) => vec![value.clone()],
+                        _ => Vec::new(),
+                    };
+                    shard.admitted(Ok(slots)).unwrap_or_else(|| shard.advance())
+                }
+                _ => shard.advance(),
+            };
+        }
+        shard.commit();
+        if !shard.waiting() {
+            return;
+        }
+    }
+}
+
+fn exchange(shard: &mut Shard, client: &Client, texts: &[&str]) -> Vec<String> {
+    client.send(texts);
+    run(shard);
+    client.got()
+}
+
+#[test]
+fn a_value_lane_tells_its_state_then_every_change() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let got = exchange(&mut shard, &client, &["@link(node:\"/unit/1\",lane:info)"]);
+    assert_eq!(got, ["@linked(node:\"/unit/1\",lane:info)"]);
+    let got = exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:info)"]);
+    assert_eq!(got, ["@event(node:\"/unit/1\",lane:info)", "@synced(node:\"/unit/1\",lane:info)"]);
+    let got = exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:publish)5"]);
+    assert_eq!(got, ["@event(node:\"/unit/1\",lane:info) 5"]);
+    let got = exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:publish) 5"]);
+    assert_eq!(got, ["@event(node:\"/unit/1\",lane:info) 5"], "an equal write is an event, too");
+    let got =
+        exchange(&mut shard, &client, &["@unlink(node:\"/unit/1\",lane:info)", "@unlink(node:\"/unit/1\",lane:info)"]);
+    assert_eq!(got, ["@unlinked(node:\"/unit/1\",lane:info)"]);
+    let got = exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:publish) 6"]);
+    assert_eq!(got, Vec::<String>::new());
+    assert!(shard.links.is_empty());
+}
+
+#[test]
+fn every_turn_of_a_batch_is_told() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:info)"]);
+    let commands: Vec<String> = (0..20).map(|x| format!("@command(node:\"/unit/1\",lane:publish) {x}")).collect();
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    let got = exchange(&mut shard, &client, &commands);
+    let wanted: Vec<String> = (0..20).map(|x| format!("@event(node:\"/unit/1\",lane:info) {x}")).collect();
+    assert_eq!(got, wanted);
+}
+
+#[test]
+fn a_link_sees_what_was_sent_before_it_once() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let got = exchange(
+        &mut shard,
+        &client,
+        &[
+            "@command(node:\"/unit/1\",lane:publish) 1",
+            "@sync(node:\"/unit/1\",lane:info)",
+            "@command(node:\"/unit/1\",lane:publish) 2",
+        ],
+    );
+    assert_eq!(
+        got,
+        [
+            "@linked(node:\"/unit/1\",lane:info)",
+            "@event(node:\"/unit/1\",lane:info) 1",
+            "@synced(node:\"/unit/1\",lane:info)",
+            "@event(node:\"/unit/1\",lane:info) 2",
+        ]
+    );
+}
+
+#[test]
+fn a_map_lane_tells_its_entries_and_operations() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let at = "node:\"/unit/m\",lane:shopping";
+    let got = exchange(&mut shard, &client, &[&format!("@sync({at})")]);
+    assert_eq!(got, [format!("@linked({at})"), format!("@synced({at})")]);
+    let got = exchange(
+        &mut shard,
+        &client,
+        &[
+            &format!("@command({at})@update(key:a) 1"),
+            &format!("@command({at})@update(key:b) 2"),
+            &format!("@command({at})@update(key:c) 3"),
+            &format!("@command({at})@remove(key:b)"),
+            &format!("@command({at})@remove(key:nobody)"),
+        ],
+    );
+    assert_eq!(
+        got,
+        [
+            format!("@event({at})@update(key:a) 1"),
+            format!("@event({at})@update(key:b) 2"),
+            format!("@event({at})@update(key:c) 3"),
+            format!("@event({at})@remove(key:b)"),
+        ]
+    );
+    let other = Client::new(&shard);
+    let got = exchange(&mut shard, &other, &[&format!("@sync({at})")]);
+    assert_eq!(got.len(), 4);
+    assert_eq!(got[1..3], [format!("@event({at})@update(key:a) 1"), format!("@event({at})@update(key:c) 3")]);
+    let got = exchange(&mut shard, &client, &[&format!("@command({at})@drop(1)")]);
+    assert_eq!(got, [format!("@event({at})@remove(key:a)")]);
+    let got = exchange(&mut shard, &client, &[&format!("@command({at})@clear")]);
+    assert_eq!(got, [format!("@event({at})@clear")]);
+    assert_eq!(other.got(), got, "a clear makes void what waited before it");
+    let got =
+        exchange(&mut shard, &client, &[&format!("@command({at})@upsert(key:a) 1"), &format!("@command({at}) 5")]);
+    assert_eq!(got, Vec::<String>::new());
+    assert_eq!(shard.dead.len(), 2, "what is no operation is kept for a person to look at");
+}
+
+#[test]
+fn a_command_lane_tells_every_command_in_order() {
+    let mut shard = shard();
+    let (client, other) = (Client::new(&shard), Client::new(&shard));
+    let at = "node:\"/unit/1\",lane:publish";
+    let got = exchange(&mut shard, &client, &[&format!("@sync({at})")]);
+    assert_eq!(got, [format!("@linked({at})"), format!("@synced({at})")]);
+    let commands: Vec<String> = (0..100).map(|x| format!("@command({at}) {x}")).collect();
+    other.send(&commands.iter().map(String::as_str).collect::<Vec<_>>());
+    run(&mut shard);
+    let wanted: Vec<String> = (0..100).map(|x| format!("@event({at}) {x}")).collect();
+    assert_eq!(client.got(), wanted);
+}
+
+#[test]
+fn a_command_link_that_does_not_keep_up_is_told_so() {
+    let mut shard = shard();
+    let (client, other) = (Client::new(&shard), Client::new(&shard));
+    let at = "node:\"/unit/1\",lane:publish";
+    client.send(&[&format!("@link({at})")]);
+    run(&mut shard);
+    for number in 0..101 {
+        other.send(&[&format!("@command({at}) {number}")]);
+    }
+    run(&mut shard);
+    let got = client.got();
+    assert_eq!(got.len(), 2);
+    assert!(got[1].starts_with(&format!("@unlinked({at})\"100 events wait already")), "{}", got[1]);
+    assert!(shard.links.is_empty());
+}
+
+#[test]
+fn what_is_not_there_is_answered_every_time() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    for _ in 0..3 {
+        let got = exchange(
+            &mut shard,
+            &client,
+            &[
+                "@link(node:\"/nobody/1\",lane:info)",
+                "@sync(node:\"/unit/1\",lane:nothing)",
+                "@sync(node:\"/unit/1\",lane:_secret)",
+                "@unlink(node:\"/nobody/1\",lane:info)",
+            ],
+        );
+        assert_eq!(
+            got,
+            [
+                "@unlinked(node:\"/nobody/1\",lane:info)@nodeNotFound",
+                "@unlinked(node:\"/unit/1\",lane:nothing)@laneNotFound",
+                "@unlinked(node:\"/unit/1\",lane:_secret)@laneNotFound",
+            ]
+        );
+    }
+    assert_eq!(shard.populations[0].table.len(), 0, "a link to a lane that is not there makes no twin");
+}
+
+#[test]
+fn commands_that_cannot_be_applied_are_dead_letters_and_counted() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let got = exchange(
+        &mut shard,
+        &client,
+        &[
+            "@command(node:\"/nobody/1\",lane:info) 1",
+            "@command(node:\"/unit/1\",lane:nothing) 1",
+            "@command(node:\"/unit/1\",lane:count) 1",
+            "@command(node:\"/unit/1\",lane:_secret) 1",
+            "@command(node:\"/unit/1\",lane:publish) text",
+            "@command(node:\"/unit/1\",lane:publish) 9",
+        ],
+    );
+    assert_eq!(got, Vec::<String>::new());
+    assert_eq!(shard.dead.len(), 5);
+    let counts = shard.outside_counts;
+    assert_eq!((counts.read, counts.applied, counts.dead), (6, 1, 5));
+    assert_eq!(shard.dead[4].node, "/unit/1");
+    assert_eq!(shard.dead[4].lane, "publish");
+    assert_eq!(shard.dead[4].record, b"text");
+    assert!(client.peer.outbox().closing().is_none());
+}
+
+#[test]
+fn a_body_that_is_no_recon_ends_the_connection() {
+    for text in ["@command(node:\"/unit/1\",lane:publish){a b}", "@link(node:\"/unit/1\",lane:info){"] {
+        let mut shard = shard();
+        let client = Client::new(&shard);
+        exchange(&mut shard, &client, &[text]);
+        assert_eq!(client.peer.outbox().closing().map(|(code, _)| code), Some(1002), "{text}");
+    }
+}
+
+#[test]
+fn addresses_are_matched_normalised_and_echoed_as_written() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let got = exchange(&mut shard, &client, &["@sync(node:\"unit/%37\",lane:\"info?x\")"]);
+    assert_eq!(got[0], "@linked(node:\"unit/%37\",lane:\"info?x\")");
+    let got = exchange(&mut shard, &client, &["@command(node:\"/unit/7\",lane:publish) 1"]);
+    assert_eq!(got, ["@event(node:\"unit/%37\",lane:\"info?x\") 1"]);
+    let got = exchange(&mut shard, &client, &["@sync(node:\"/unit/7\",lane:info)"]);
+    assert_eq!(got[0], "@event(node:\"unit/%37\",lane:\"info?x\") 1", "one link, the spelling that opened it");
+    let other = Client::new(&shard);
+    exchange(&mut shard, &other, &["@sync(node:\"/unit/7\",lane:info)"]);
+    exchange(&mut shard, &client, &["@command(node:\"/unit/7\",lane:publish) 2"]);
+    assert_eq!(other.got(), ["@event(node:\"/unit/7\",lane:info) 2"]);
+}
+
+#[test]
+fn prio_rate_and_body_are_echoed() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let got = exchange(&mut shard, &client, &["@link(node:\"/unit/1\",lane:info,prio:0.5,rate:10){a:1}"]);
+    assert_eq!(got, ["@linked(node:\"/unit/1\",lane:info,prio:0.5,rate:10){a:1}"]);
+}
+
+#[test]
+fn members_are_a_map_of_addresses() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let at = "node:\"/all\",lane:units";
+    exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:publish) 1"]);
+    let got = exchange(&mut shard, &client, &[&format!("@sync({at})")]);
+    assert_eq!(got[1], format!("@event({at})@update(key:\"/unit/1\") true"));
+    let got = exchange(&mut shard, &client, &["@command(node:\"/unit/2\",lane:publish) 1"]);
+    assert_eq!(got, [format!("@event({at})@update(key:\"/unit/2\") true")]);
+    let row = shard.populations[0].table.find(b"1").unwrap();
+    shard.forget_twin(PopulationId(0), row);
+    run(&mut shard);
+    assert_eq!(client.got(), [format!("@event({at})@remove(key:\"/unit/1\")")]);
+}
+
+#[test]
+fn links_of_a_deleted_twin_end() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:info)", "@link(node:\"/unit/1\",lane:count)"]);
+    shard.forget_twin(PopulationId(0), 0);
+    run(&mut shard);
+    let mut got = client.got();
+    got.sort();
+    assert_eq!(got, ["@unlinked(node:\"/unit/1\",lane:count)", "@unlinked(node:\"/unit/1\",lane:info)"]);
+    assert!(shard.links.is_empty());
+}
+
+#[test]
+fn a_connection_has_so_many_links_and_twins() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let links: Vec<String> = (0..6).map(|x| format!("@link(node:\"/unit/{x}\",lane:info)")).collect();
+    let got = exchange(&mut shard, &client, &links.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(got.iter().filter(|text| text.starts_with("@linked")).count(), 5);
+    assert!(got[0].starts_with("@unlinked(node:\"/unit/5\",lane:info)\"this connection has 5 links"), "{}", got[0]);
+    let commands: Vec<String> = (0..60).map(|x| format!("@command(node:\"/unit/c{x}\",lane:publish) 1")).collect();
+    exchange(&mut shard, &client, &commands.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(shard.populations[0].table.len(), 50);
+    assert_eq!(shard.dead.len(), 16);
+    let other = Client::new(&shard);
+    exchange(&mut shard, &other, &["@command(node:\"/unit/c59\",lane:publish) 1"]);
+    assert_eq!(shard.populations[0].table.len(), 51, "another connection is none the worse");
+}
+
+#[test]
+fn a_connection_that_is_over_leaves_nothing() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:info)"]);
+    client.send(&["@command(node:\"/unit/1\",lane:publish) 7"]);
+    client.peer.leave();
+    run(&mut shard);
+    assert!(shard.links.is_empty());
+    assert_eq!(shard.outside_counts.applied, 1, "what it had sent is applied");
+}
+
+#[test]
+fn a_policy_is_asked_first() {
+    let mut shard = shard();
+    shard.allow = crate::allow::Allow::by(Box::new(|_, operation, node, _| match (operation, node) {
+        (Operation::Link, "/unit/1") => Verdict::Deny,
+        (_, "/unit/2") => Verdict::Forbid,
+        _ => Verdict::Allow,
+    }));
+    let client = Client::new(&shard);
+    let got =
+        exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:info)", "@sync(node:\"/unit/3\",lane:info)"]);
+    assert_eq!(got[0], "@unlinked(node:\"/unit/1\",lane:info)");
+    assert_eq!(got[1], "@linked(node:\"/unit/3\",lane:info)");
+    exchange(&mut shard, &client, &["@command(node:\"/unit/2\",lane:publish) 1"]);
+    assert_eq!(client.peer.outbox().closing(), Some((1008, "Forbidden")));
+    assert_eq!(shard.populations[0].table.len(), 1);
+}
+
+#[test]
+fn authentication_is_answered() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let got = exchange(&mut shard, &client, &["@auth{token:abc}", "@deauth"]);
+    assert_eq!(got, ["@authed", "@deauthed"]);
+}
+
+#[test]
+fn server_sent_events_carry_json() {
+    let mut shard = shard();
+    let peer = shard.exchange.connect(Form::Events, "/unit/1", "test".to_owned(), BOUNDS);
+    let client = Client { peer };
+    client.send(&["@sync(node:\"/unit/1\",lane:info)"]);
+    run(&mut shard);
+    let other = Client::new(&shard);
+    exchange(&mut shard, &other, &["@command(node:\"/unit/1\",lane:publish) 4"]);
+    let mut text = Vec::new();
+    while let Some(chunk) = client.peer.outbox().pop() {
+        text.extend_from_slice(&chunk);
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.starts_with("event: info\nid: 0\ndata: {\"value\":null}\n\nevent: synced\nid: 0\ndata: \"info\"\n\n"),
+        "{text}"
+    );
+    assert!(text.ends_with("data: {\"value\":4}\n\n"), "{text}");
+}
