@@ -31,7 +31,8 @@ example:
 
 A config field is taken from --set, else from APPNAME_FIELD in the environment,
 else from [config] in transit.toml or app.toml beside the app, else its default.
-exit code: {EXIT_DONE} done, {EXIT_STRICT} dead letter (--strict), {EXIT_USAGE} nothing has run, {EXIT_FAILED} source failed"""
+exit code: {EXIT_DONE} done, {EXIT_STRICT} dead letter (--strict), {EXIT_USAGE} nothing has run, \
+{EXIT_FAILED} source failed"""
 
 
 def add(commands: Any) -> None:
