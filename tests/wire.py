@@ -97,8 +97,9 @@ def served(app: App[Any], folder: Path) -> Iterator[Served]:
     try:
         yield server
     finally:
-        server.end()
+        # a client that stays would have the server wait for its close
         server.close()
+        server.end()
 
 
 class Reply(tuple[int, dict[str, str], bytes]):
