@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from shoal import App, Command, Count, Latest, Map, Reject, Twin, Value
 from wire import Served, Wire, served
+
+from shoal import App, Command, Count, Latest, Map, Reject, Twin, Value
 
 
 class Place(msgspec.Struct, frozen=True):
