@@ -13,7 +13,7 @@ import events
 from measure import Sample, interleaved
 from table import REFERENCE, Row, markdown
 
-BENCHES = ["w1", "lanes", "twins", "rollup", "maps", "recon"]
+BENCHES = ["w1", "lanes", "twins", "rollup", "maps", "recon", "server"]
 FILES = {"w1": events.w1, "twins": events.buses, "rollup": events.readings, "maps": events.buses}
 
 

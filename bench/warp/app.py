@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from shoal import App, Command, Count, Latest, Members, Sum, Twin, Value
 
 app = App("warp")
@@ -35,6 +37,23 @@ else:
             self.last = self.info
             self.info = number
             self.count += 1
+
+
+class Wide(msgspec.Struct, frozen=True):
+    n: int
+    pad: str = ""
+
+
+@app.twin("/wide/{id}")
+class Page(Twin):
+    """Values of some hundred bytes, for readers that do not keep up."""
+
+    publish = Command(Wide)
+    info = Value(Wide, Wide(0))
+
+    @publish.handler
+    def on_publish(self, page: Wide) -> None:
+        self.info = page
 
 
 @app.twin("/stats")

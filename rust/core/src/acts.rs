@@ -96,6 +96,9 @@ impl Shard {
             )));
         }
         let program = &population.programs.maps[map as usize];
+        if program.is_empty() {
+            return Ok(());
+        }
         fold::run(program, table, turn.row, &[], turn.time, &mut turn.log).map_err(|error| {
             table.rewind(turn.row, &mut turn.log, &mark);
             Refusal::Fold(error)

@@ -51,6 +51,8 @@ pub async fn connect(stream: TcpStream, connected: Connected, site: Arc<Site>) {
     };
     let peer = site.exchange.connect(Form::Warp, &request, remote, site.limits.bounds());
     let socket = Socket::new(stream, &begun, Arc::clone(&peer), Arc::clone(&site.limits), compression);
+    // it holds the whole buffer that the request was read into
+    drop(begun);
     let mut stages = site.stage.clone();
     let mut run = pin!(socket.run(site.stage.clone()));
     tokio::select! {
