@@ -4,6 +4,7 @@
 use crate::envelope::{Body, Bulk, Envelope, Lane, Node, Origin};
 use crate::fold::{self};
 use crate::population::PopulationId;
+use crate::population::column::fit_entry;
 use crate::shard::Shard;
 use crate::timers::{TimerNumber, TimerOp};
 use crate::turn::{Refusal, Turn, Within};
@@ -51,10 +52,8 @@ impl Shard {
         };
         let population = &mut self.populations[turn.population.0 as usize];
         let table = &population.table.maps[map as usize];
-        let name = || population.decl.maps[map as usize].name.clone();
-        let fit = crate::population::column::fit;
-        let key = fit(table.key_type(), key).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
-        let value = fit(table.value_type(), value).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
+        let (key, value) = fit_entry((table.key_type(), table.value_type()), key, value)
+            .map_err(|misfit| Refusal::Misfit { lane: population.decl.maps[map as usize].name.clone(), misfit })?;
         let mark = turn.log.mark();
         let table = &mut population.table;
         if let Err(limit) = table.map_put(turn.row, map, key, value, &mut turn.log) {

@@ -197,6 +197,22 @@ fn a_map_lane_tells_its_entries_and_operations() {
 }
 
 #[test]
+fn a_map_takes_no_entry_without_a_key_or_a_value() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let at = "node:\"/unit/m\",lane:shopping";
+    let set = |body: &str| format!("@command({at})@{body}");
+    let texts = ["update(key:) 1", "update(\"k\") 1", "update{key:z}", "update(key:a)", "update 1"].map(set);
+    let got = exchange(&mut shard, &client, &texts.each_ref().map(String::as_str));
+    assert_eq!(got, Vec::<String>::new());
+    assert_eq!(shard.dead.len(), 5, "{:?}", shard.dead);
+    assert!(shard.dead[0].reason.contains("takes no None as a key"), "{}", shard.dead[0].reason);
+    assert!(shard.dead[3].reason.contains("takes no entry without a value"), "{}", shard.dead[3].reason);
+    let got = exchange(&mut shard, &client, &[&format!("@sync({at})")]);
+    assert_eq!(got, [format!("@linked({at})"), format!("@synced({at})")]);
+}
+
+#[test]
 fn a_command_lane_tells_every_command_in_order() {
     let mut shard = shard();
     let (client, other) = (Client::new(&shard), Client::new(&shard));
