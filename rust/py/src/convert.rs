@@ -6,8 +6,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyBytes, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PyMappingProxy, PyString, PyTuple,
-    PyType, PyTzInfo,
+    PyBool, PyBytes, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PyMappingProxy,
+    PyString, PyTuple, PyType, PyTzInfo,
 };
 use shoal_core::declaration::ColumnType;
 use shoal_core::recon::MAX_DEPTH;

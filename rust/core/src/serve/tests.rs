@@ -323,6 +323,29 @@ fn addresses_are_matched_normalised_and_echoed_as_written() {
 }
 
 #[test]
+fn lanes_are_matched_normalised_too() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let got = exchange(&mut shard, &client, &["@sync(node:\"/unit/7\",lane:\"inf%6F#f\")"]);
+    assert_eq!(got[0], "@linked(node:\"/unit/7\",lane:\"inf%6F#f\")");
+    let got = exchange(&mut shard, &client, &["@command(node:\"/unit/7\",lane:\"publi%73h?x=1\") 1"]);
+    assert_eq!(got, ["@event(node:\"/unit/7\",lane:\"inf%6F#f\") 1"]);
+    let private = ["@sync(node:\"/unit/7\",lane:\"%5Fsecret\")", "@command(node:\"/unit/7\",lane:\"%5Fsecret\") 2"];
+    let got = exchange(&mut shard, &client, &private);
+    assert_eq!(got, ["@unlinked(node:\"/unit/7\",lane:\"%5Fsecret\")@laneNotFound"]);
+    assert_eq!(shard.dead.len(), 1);
+    for lane in ["/info", "./info", "info%", "info%2", "info%ff", "info%3Fx"] {
+        let asked = format!("(node:\"/unit/7\",lane:\"{lane}\")");
+        let mut frames = Frames::default();
+        let node = std::borrow::Cow::Borrowed("/unit/7");
+        frames.push(&warp::Message { tag: Tag::Sync, node, lane: lane.into(), prio: 0.0, rate: 0.0, body: "" });
+        client.peer.offer(frames);
+        run(&mut shard);
+        assert_eq!(client.got(), [format!("@unlinked{asked}@laneNotFound")]);
+    }
+}
+
+#[test]
 fn prio_rate_and_body_are_echoed() {
     let mut shard = shard();
     let client = Client::new(&shard);
