@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import pytest
-from warp_server import TRANSCRIPTS, WarpServer, lane, replay
+from warp_server import RECORDINGS, WarpServer, lane, replay
 
 from shoal._core import recon_tagged, warp_fields
 from shoal.errors import NoConnection, OverLimit, Unlinked
@@ -116,10 +116,10 @@ def test_frames_are_read_or_refused(frame: str, expected: tuple[str, ...] | None
 def recorded_frames() -> list[str]:
     """Of the recordings, and of the vectors of envelopes."""
     frames = []
-    for path in sorted(TRANSCRIPTS.glob("*.jsonl")):
+    for path in sorted(RECORDINGS.glob("*.jsonl")):
         entries = map(json.loads, path.read_text("utf-8").splitlines())
         frames += [one["text"] for one in entries if one.get("op") == "text" and "len" not in one]
-    vectors = TRANSCRIPTS.parent / "vectors" / "warp.jsonl"
+    vectors = RECORDINGS.parent / "vectors" / "warp.jsonl"
     return frames + [json.loads(line)["frame"] for line in vectors.read_text("utf-8").splitlines()]
 
 
@@ -267,7 +267,7 @@ def test_a_recorded_value_lane_that_was_never_set_is_none() -> None:
 
 
 def _first_node(name: str) -> list[str]:
-    entries = map(json.loads, (TRANSCRIPTS / f"{name}.jsonl").read_text().splitlines())
+    entries = map(json.loads, (RECORDINGS / f"{name}.jsonl").read_text().splitlines())
     return [read(one["text"]).node for one in entries if one.get("op") == "text" and one["dir"] == "c2s"]
 
 

@@ -25,6 +25,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::convert::frozen;
+    #[pymodule_export]
     use crate::handle::Handle;
     #[pymodule_export]
     use crate::recon::{recon_canonical, recon_tagged, warp_fields};
