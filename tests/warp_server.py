@@ -16,7 +16,7 @@ from websockets.datastructures import Headers
 
 from shoal.warp.envelope import Envelope, read
 
-TRANSCRIPTS = Path(__file__).parent / "transcripts"
+RECORDINGS = Path(__file__).parent / "recordings"
 
 Answer = Callable[[Envelope], list[str]]
 
@@ -142,7 +142,7 @@ def replay(name: str) -> Answer:
     """
     recorded: dict[tuple[str, str, str], list[list[str]]] = {}
     asked: dict[tuple[int, str, str], list[str]] = {}
-    for line in (TRANSCRIPTS / f"{name}.jsonl").read_text("utf-8").splitlines():
+    for line in (RECORDINGS / f"{name}.jsonl").read_text("utf-8").splitlines():
         entry = json.loads(line)
         if entry.get("op") != "text":
             continue

@@ -26,6 +26,7 @@ class Served:
         self._options = RunOptions(port=0, dead_letters=folder / "dead.jsonl")
         self._ready = threading.Event()
         self._failure: BaseException | None = None
+        self._wires: list[Wire] = []
         self._thread = threading.Thread(target=self._main)
         self._thread.start()
         assert self._ready.wait(SECONDS)
@@ -61,8 +62,14 @@ class Served:
         if self._failure is not None:
             raise self._failure
 
+    def close(self) -> None:
+        for wire in self._wires:
+            wire.socket.close()
+
     def connect(self) -> "Wire":
-        return Wire(self.port)
+        """Closed at the end, where the test has not."""
+        self._wires.append(Wire(self.port))
+        return self._wires[-1]
 
     def open(self, path: str = "/", *headers: str) -> "Wire":
         """A WebSocket."""
@@ -90,6 +97,8 @@ def served(app: App[Any], folder: Path) -> Iterator[Served]:
     try:
         yield server
     finally:
+        # a client that stays would have the server wait for its close
+        server.close()
         server.end()
 
 

@@ -306,6 +306,9 @@ def recon_tagged(text: str, /) -> str:
 def recon_canonical(text: str, /) -> str:
     """The text that swim-java writes for what a Recon text says."""
 
+def frozen(value: Any, /) -> Any:
+    """A copy that nobody can change: lists as tuples, dicts as read-only mappings."""
+
 def warp_fields(frame: str, /) -> str:
     """The fields of a WARP frame as JSON."""
 

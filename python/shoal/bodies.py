@@ -281,7 +281,7 @@ def path_form(info: shape.Type, path: Path) -> Form:
 
 
 def _form(info: shape.Type) -> Form:
-    """``Any`` is kept as a tree, which nobody can change: each reading builds it anew. Errors: Misfit."""
-    if any(isinstance(each, shape.AnyType) for each in alternatives(info)):
-        return Form(Any, "value", False, None, False, (object,))
-    return form_of(rebuild(info))
+    """Errors: Misfit."""
+    # `Any | None` is no type of msgspec's own
+    anything = any(isinstance(each, shape.AnyType) for each in alternatives(info))
+    return form_of(Any if anything else rebuild(info))

@@ -71,7 +71,7 @@ class Totals:
         return {name: counts.state for name, counts in self.sources.items() if counts.state not in ("open", "done")}
 
     def lines(self) -> list[str]:
-        """The closing line: the equations of each source and of the commands from outside and between twins, and the sums."""
+        """The closing line: the equations of each source, of commands from outside and between twins, and the sums."""
         lines = []
         for name, counts in self.sources.items():
             late = f", {counts.late:,} late" if counts.late else ""

@@ -1,7 +1,8 @@
 """From a lane's declared type to its column: the column's own type, and what turns values into its form and back.
 
 bool, int, float, str, bytes, datetime and Point, each optionally ``| None``, are columns of their own; a ``Literal`` of
-texts or of whole numbers is one with a check. All other immutable types live in ``value`` columns, as builtins.
+texts or of whole numbers is one with a check. All other immutable types live in ``value`` columns, as builtins; so does
+``Any``: whatever JSON and Recon carry, read back as tuples and read-only mappings.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal, NamedTuple, Union
 import msgspec
 from msgspec import inspect as shape
 
+from shoal._core import frozen
 from shoal.declaration import ColumnType
 from shoal.errors import WrongType
 from shoal.shapes import SCALARS, Misfit, allows_none, alternatives, check_immutable, information, literal_kind, title
@@ -51,6 +53,8 @@ class Form(NamedTuple):
 
     def required(self) -> Form:
         """The same without None."""
+        if self.type is Any:
+            return self._replace(nullable=False)
         if not self.nullable:
             return self
         return form_of(_without_none(self.type))
@@ -59,6 +63,8 @@ class Form(NamedTuple):
         """From the column's builtin form to the declared type; None where they are the same."""
         if self.column != "value":
             return None
+        if self.type is Any:
+            return frozen
         return functools.partial(msgspec.convert, type=self.type)
 
     def encoder(self, label: str) -> Callable[[Any], Any] | None:
@@ -66,6 +72,8 @@ class Form(NamedTuple):
 
         The function raises WrongType, which names ``label``, the lane.
         """
+        if self.type is Any:
+            return None
         if self.column == "value":
             return functools.partial(_encode_value, self, label)
         if self.choices is not None:
@@ -91,6 +99,9 @@ class Form(NamedTuple):
 def form_of(declared: Any) -> Form:
     """Errors: Misfit for what cannot be a lane's type, naming the way out."""
     info = information(declared)
+    if isinstance(info, shape.AnyType):
+        # what JSON and Recon carry, kept as it is and read back frozen
+        return Form(Any, "value", True, None, False, ())
     check_immutable(info, declared)
     nullable = allows_none(info)
     kinds = [each for each in alternatives(info) if not isinstance(each, shape.NoneType)]

@@ -181,3 +181,15 @@ def test_help_imports_nothing_heavy(module: str) -> None:
     code += f"sys.exit({module!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False, timeout=60)
     assert done.returncode == 0
+
+
+def test_a_lane_without_a_state_says_so_before_its_first_event() -> None:
+    with WarpServer(lane("/a", "b")) as server:
+        terminal = Terminal("link", "/a", "b", "--url", server.url)
+        assert "nothing yet" in terminal.read(lambda sent: "nothing yet" in sent)
+        server.push('@event(node:"/a",lane:b){speed:31.5}', '@event(node:"/a",lane:b) 7')
+        terminal.read(lambda sent: "2 events" in sent)
+        assert terminal.end(signal.SIGINT) == 0
+    last = terminal.text[terminal.text.rindex("2 events") :]
+    assert '{"speed":31.5}' in last
+    assert "7" in last

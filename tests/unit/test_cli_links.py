@@ -256,7 +256,7 @@ def frame(answer: Answer, height: int = 12, events: int = 0) -> str:
     async def main() -> str:
         with WarpServer(answer) as server:
             async with Connection(Address.parse(server.url)) as connection:
-                link = await connection.link("/a", "b")
+                link = await connection.link("/a", "b", follow=True)
                 console = Console(width=60, height=height, file=io.StringIO(), force_terminal=False)
                 live = Live(link, console)
                 try:

@@ -144,6 +144,16 @@ def test_unknown_populations_list_what_exists(server: list[Call], shoal: Shoal) 
     assert "there are `Bus`, `City`, `Stop`" in shoal("find", "zebra")[2]
 
 
+def test_a_twin_at_the_root_hides_the_populations_and_that_is_said(shoal: Shoal) -> None:
+    with shoal_http(lambda call: (200, {"speed": 1})) as (url, _):
+        for arguments in (("ls",), ("find", "bus")):
+            code, _, errors = shoal(*arguments, "--url", url)
+            assert (code, errors) == (
+                1,
+                "shoal: a twin stands at /, where the server tells its populations otherwise\n",
+            )
+
+
 # -- get
 
 
@@ -295,6 +305,15 @@ def test_what_is_neither_json_nor_recon_is_not_sent(server: list[Call], shoal: S
     assert errors.startswith("shoal: the body is neither JSON (")
     assert "nor Recon (" in errors
     assert not server
+
+
+def test_who_may_command_need_not_be_allowed_to_look(shoal: Shoal) -> None:
+    def answer(call: Call) -> tuple[int, Any]:
+        return (202, None) if call[0] == "POST" else problem(403, "not for you")
+
+    with shoal_http(answer) as (url, _):
+        assert shoal("command", "/bus/7", "report", "1", "--url", url) == (0, "", "")
+        assert shoal("get", "/bus/7", "--url", url) == (1, "", "shoal: not for you\n")
 
 
 def test_a_refused_command_says_what_and_where(server: list[Call], shoal: Shoal) -> None:

@@ -221,9 +221,14 @@ def an_object() -> None:
         model = Value(Model)
 
 
-def anything() -> None:
+def anything_in_a_tuple() -> None:
     class Bus(Twin):
-        anything = Value(Any)
+        anything = Value(tuple[Any, ...])
+
+
+def anything_as_a_key() -> None:
+    class Bus(Twin):
+        anything = Map(Any, int)
 
 
 def a_type_as_text() -> None:
@@ -689,7 +694,8 @@ MISTAKES: list[tuple[Callable[[], None], str]] = [
     (a_list_in_a_map, r"Bus\.stops: list\[str\] is mutable"),
     (a_list_kept_by_a_fold, r"Bus\.tags: list\[str\] is mutable"),
     (an_object, r"Bus\.model: values of Model cannot be kept in a column.*Local"),
-    (anything, r"Bus\.anything: values of Any cannot be kept"),
+    (anything_in_a_tuple, r"Bus\.anything: values of .*Any.* cannot be kept"),
+    (anything_as_a_key, r"Bus\.anything: Any is no key's type"),
     (a_type_as_text, r"Bus\.speed: its type is the text 'float'; types are values"),
     (a_type_with_a_forward_reference, r"Bus\.stops: its type is the text 'Fix'"),
     (a_boolean_literal, r"Bus\.on: Literal\[True\].*use bool"),

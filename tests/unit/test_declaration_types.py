@@ -62,6 +62,7 @@ COLUMNS: list[tuple[Any, str, bool]] = [
     (Visit, "value", False),
     (Row, "value", False),
     (tuple[int, ...], "value", False),
+    (Any, "value", True),
     (frozenset[str], "value", False),
     (date, "value", False),
     (timedelta, "value", False),
@@ -136,6 +137,90 @@ def test_every_default_is_read_back_and_written_again() -> None:
             assert found == default
             assert type(found) is type(default) or name == "number"
         assert dict(t.at(Box, 1).by_day) == {date(2026, 7, 1): 1}
+
+
+ANY = App("any")
+
+
+@ANY.twin("/box/{id}")
+class Anything(Twin):
+    put = Command(Any)
+    add = Command(Any)
+    given = Value(Any)
+    copy = Value(Any)
+    first = Value(Any, {"a": [1]})
+    entries = Map(str, Any)
+    whole = Map(str, int)
+    optional = Map(str, int | None)
+
+    @put.handler
+    def on_put(self, body: Any) -> None:
+        self.given = body
+        self.copy = self.given
+        self.entries["last"] = self.given
+
+    @add.handler
+    def on_add(self, name: Any) -> None:
+        nothing: Any = None
+        getattr(self, name)["x"] = nothing
+
+    @given.changed
+    def on_given(self, new: Any, old: Any) -> None:
+        assert new == self.given
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, -0.5, "x", True, b"\x01", NOON, (), (1, ("a",)), {}, {"@a": None, "b": ({"c": 1}, 2)}], ids=str
+)
+def test_a_lane_of_any_type_keeps_what_it_is_given_and_hands_out_what_nobody_can_change(value: Any) -> None:
+    with ANY.test() as t:
+        t.at(Anything, 1).put(value)
+        box = t.at(Anything, 1)
+        assert box.first == {"a": (1,)}
+        assert box.given == box.copy == box.entries["last"]
+        assert box.given == value
+        if isinstance(value, dict):
+            with pytest.raises(TypeError):
+                box.given["@a"] = 1
+
+
+def a_ring() -> list[Any]:
+    ring: list[Any] = []
+    ring.append(ring)
+    return ring
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (a_ring(), "nested more than 512 levels"),
+        ({"a": [float("nan")]}, "no NaN"),
+        (object(), "no value of a lane"),
+        ({"a": 2**63}, "beyond int64"),
+    ],
+)
+def test_what_no_value_is_does_not_fit_a_lane_of_any_type(value: Any, reason: str) -> None:
+    app = App("any")
+
+    class Copy(Anything):
+        go = Command()
+
+        @go.handler
+        def on_go(self) -> None:
+            self.given = value
+
+    app.twin("/copy/{id}")(Copy)
+    with app.test(strict=False) as t:
+        t.at(Copy, 1).go()
+        assert reason in str(t.errors[0])
+
+
+@pytest.mark.parametrize(("name", "taken"), [("whole", False), ("optional", True), ("entries", True)])
+def test_none_is_an_entry_only_where_the_type_allows_it(name: str, taken: bool) -> None:
+    with ANY.test(strict=False) as t:
+        t.at(Anything, 1).add(name)
+        assert dict(getattr(t.at(Anything, 1), name)) == ({"x": None} if taken else {})
+        assert bool(t.errors) is not taken
 
 
 REFUSED: list[tuple[str, Any]] = [

@@ -1,6 +1,7 @@
 """``shoal command``: sends a command to a lane, or sets a value or map lane."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -34,7 +35,7 @@ def add(commands: Any) -> None:
 
 def command(chosen: argparse.Namespace) -> int:
     from shoal import recon
-    from shoal.errors import NotShoal
+    from shoal.errors import NotShoal, Refused
     from shoal.queries import Queries
 
     where, node = address_and_node(chosen)
@@ -45,7 +46,8 @@ def command(chosen: argparse.Namespace) -> int:
             if ":" in node.partition("/")[0]:
                 raise NotShoal(f"{node} is no path: it is commanded by WARP")
             # a question that changes nothing: a command is sent once only
-            queries.app()
+            with contextlib.suppress(Refused):
+                queries.app()
         except NotShoal:
             from shoal.cli.swim import send
 

@@ -31,18 +31,16 @@ def add(commands: Any) -> None:
 def command(chosen: argparse.Namespace) -> int:
     from shoal.cli.columns import write_twins
     from shoal.cli.formats import form_of, writer
-    from shoal.cli.populations import named
+    from shoal.cli.populations import named, told
     from shoal.errors import NotShoal
     from shoal.queries import Queries
 
     where, form = address(chosen), form_of(chosen)
     with faults(), Queries(where, chosen.timeout) as queries:
         try:
-            app = queries.app()
+            app = told(queries)
         except NotShoal as error:
             raise Fault(f"{error}; find needs one, as WARP has no search", EXIT_REFUSED) from None
-        if app is None:
-            raise Fault("a twin stands at /, so that the server does not tell its populations", EXIT_REFUSED)
         population = named(app, chosen.population)
         if population.all is None:
             hint = f": shoal get {population.pattern}" if "{" not in population.pattern else ""

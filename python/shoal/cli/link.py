@@ -69,7 +69,7 @@ async def _follow(where: "Address", node: str, form: str, chosen: argparse.Names
     tell = Breaks(where)
     with contextlib.suppress(asyncio.CancelledError):
         async with Connection(where, bounds(chosen.timeout), tell.broke, tell.returned) as connection:
-            link = await connection.link(node, chosen.lane, sync=not chosen.changes, rate=chosen.rate)
+            link = await connection.link(node, chosen.lane, sync=not chosen.changes, rate=chosen.rate, follow=True)
             view = _view(link, form)
             try:
                 await _show(link, view, chosen.count)
@@ -79,27 +79,13 @@ async def _follow(where: "Address", node: str, form: str, chosen: argparse.Names
 
 
 async def _show(link: "Link", view: View, count: int | None) -> None:
-    import asyncio
-
-    changes = link.changes()
-    # asks for the first change before the server's word can come
-    following = asyncio.ensure_future(anext(changes))
-    try:
-        await link.opened()
-        shown = 0
-        while True:
-            try:
-                view.show(await following)
-            except StopAsyncIteration:
-                return
-            shown += 1
-            if shown == count:
-                return
-            following = asyncio.ensure_future(anext(changes))
-    finally:
-        following.cancel()
-        with contextlib.suppress(BaseException):
-            await following
+    await link.opened()
+    shown = 0
+    async for change in link.changes():
+        view.show(change)
+        shown += 1
+        if shown == count:
+            return
 
 
 def _view(link: "Link", form: str) -> View:

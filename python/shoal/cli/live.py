@@ -19,14 +19,15 @@ from shoal.cli.formats import cell, is_number
 if TYPE_CHECKING:
     from shoal.warp import Change, Link
 
-# s between two drawings at least
+# s between two drawings, while events come and while none does
 FRAME_SECONDS = 0.1
+IDLE_SECONDS = 1.0
 # Events of a lane without a state that are kept for the view.
 KEPT = 200
 
 
 class Live:
-    """Draws in the loop of the link, at most ten times a second; what others print goes above it."""
+    """Draws in the loop of the link, at most ten times a second and at least once; what others print goes above it."""
 
     def __init__(self, link: Link, console: Console | None = None) -> None:
         self._link = link
@@ -37,9 +38,9 @@ class Live:
         self._last: deque[Any] = deque(maxlen=KEPT)
         # entries that the last events have changed, by their key's text
         self._fresh: set[str] = set()
-        self._drawing: asyncio.TimerHandle | None = None
+        self._changed = False
         self._live.start()
-        self._live.update(self.frame(), refresh=True)
+        self._draw()
 
     def show(self, change: Change) -> None:
         from shoal.cli.link import plain
@@ -49,21 +50,26 @@ class Live:
         self._last.append(plain(change))
         if isinstance(change, Update):
             self._fresh.add(cell(change.key))
-        if self._drawing is None:
-            self._drawing = asyncio.get_running_loop().call_later(FRAME_SECONDS, self._draw)
+        if not self._changed:
+            self._changed = True
+            self._draw_after(FRAME_SECONDS)
 
     def close(self) -> None:
         """The last state stays on the terminal."""
-        if self._drawing is not None:
-            self._drawing.cancel()
+        self._drawing.cancel()
         self._fresh.clear()
         self._live.update(self.frame(), refresh=True)
         self._live.stop()
 
     def _draw(self) -> None:
-        self._drawing = None
+        self._changed = False
         self._live.update(self.frame(), refresh=True)
         self._fresh.clear()
+        self._drawing = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._draw)
+
+    def _draw_after(self, seconds: float) -> None:
+        self._drawing.cancel()
+        self._drawing = asyncio.get_running_loop().call_later(seconds, self._draw)
 
     def frame(self) -> RenderableType:
         rows = max(1, self._console.height - 4)

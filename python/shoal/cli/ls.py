@@ -33,17 +33,15 @@ def command(chosen: argparse.Namespace) -> int:
 
     from shoal.cli.columns import Columns
     from shoal.cli.formats import form_of, to_json, to_recon
-    from shoal.cli.populations import named
+    from shoal.cli.populations import named, told
     from shoal.errors import NotShoal
     from shoal.queries import Queries
 
     where, form = address(chosen), form_of(chosen)
     with faults(), Queries(where, chosen.timeout) as queries:
         try:
-            app = queries.app()
+            app = told(queries)
         except NotShoal:
-            app = None
-        if app is None:
             from shoal.cli.swim import list_nodes
 
             return list_nodes(where, chosen.population, form, chosen.timeout)

@@ -2,7 +2,15 @@
 
 from shoal.cli.faults import EXIT_REFUSED, Fault
 from shoal.place import near
-from shoal.queries import AppSummary, PopulationSummary
+from shoal.queries import AppSummary, PopulationSummary, Queries
+
+
+def told(queries: Queries) -> AppSummary:
+    """What the server tells of itself. ``NotShoal``; ``Fault`` where it does not."""
+    app = queries.app()
+    if app is None:
+        raise Fault("a twin stands at /, where the server tells its populations otherwise", EXIT_REFUSED)
+    return app
 
 
 def named(app: AppSummary, text: str) -> PopulationSummary:

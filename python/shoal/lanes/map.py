@@ -125,6 +125,8 @@ class Map(Declared, Generic[K, V], _core.Table):
             self.initial = None if self.default is MISSING else self.value_form.initial(self.default)
         except Misfit as misfit:
             raise self._misfit(misfit) from None
+        if self.key_form.type is Any:
+            raise self._mistake("Any is no key's type", "name the type of its keys: `str | int`")
         if self.key_form.nullable:
             raise self._mistake("None is no key", "take it out of the key's type")
         if self.value_form.nullable:

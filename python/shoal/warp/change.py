@@ -50,11 +50,19 @@ def change_of(body: str, may_be_map: bool = True) -> Change:
 
 
 def value_of(body: str) -> Any:
-    """The value of a body; its Recon text where Python's JSON types do not hold it."""
+    """The value of a body; its Recon text where Python's JSON types do not hold it.
+
+    A record of one plain value is that value: no peer can tell the two apart.
+    """
+    value = _loaded(body)
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _loaded(text: str) -> Any:
     try:
-        return recon.loads(body) if body else None
+        return recon.loads(text) if text else None
     except ValueError:
-        return body
+        return text
 
 
 def _of_map(name: str, inner: str, rest: str) -> Change | None:
@@ -62,7 +70,7 @@ def _of_map(name: str, inner: str, rest: str) -> Change | None:
     if name == "clear" and not inner and not rest:
         return Clear()
     if name in ("update", "remove"):
-        slots = value_of("{" + inner + "}")
+        slots = _loaded("{" + inner + "}")
         if isinstance(slots, dict) and "key" in slots:
             key = slots["key"]
         elif isinstance(slots, list) and len(slots) == 1:

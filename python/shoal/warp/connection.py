@@ -98,18 +98,19 @@ class Connection:
             await self._socket.close()
         self._end_all(None)
 
-    async def link(self, node: str, lane: str, *, sync: bool = True, rate: float = 0.0) -> Link:
+    async def link(self, node: str, lane: str, *, sync: bool = True, rate: float = 0.0, follow: bool = False) -> Link:
         """Asks for a link; its ``opened`` waits for the answer.
 
-        ``sync`` False: no present state, changes only. ``rate``: events a second at most, 0 for all. A lane can be
-        linked once on a connection: ``ValueError``. Raises ``NoConnection`` after the connection has failed for good.
+        ``sync`` False: no present state, changes only. ``rate``: events a second at most, 0 for all. ``follow``: each
+        change is kept for ``Link.changes`` from the first one on, which must then be iterated. A lane can be linked
+        once on a connection: ``ValueError``. Raises ``NoConnection`` after the connection has failed for good.
         """
         place = _place(node, lane)
         if place in self._links:
             raise ValueError(f"{node} {lane} is linked already on this connection")
         if self._failed is not None:
             raise self._failed
-        link = self._links[place] = Link(self, node, lane, sync, rate, self.bounds)
+        link = self._links[place] = Link(self, node, lane, sync, rate, follow)
         await self._send(link.request())
         return link
 
@@ -191,14 +192,20 @@ class Connection:
         return made
 
     async def _read_on(self) -> None:
-        """Reads until the connection is closed here; opens it again when it breaks."""
+        """Until the connection is closed here or fails for good: that ends all links with the error."""
+        try:
+            await self._read_and_reopen()
+        except ShoalError as error:
+            self._failed = error
+        except Exception as error:
+            # nobody awaits this task: whoever waits for a link must hear of it
+            self._failed = NoConnection(f"{self.address}: {type(error).__name__}: {error}")
+            self._failed.__cause__ = error
+        self._end_all(self._failed)
+
+    async def _read_and_reopen(self) -> None:
         while True:
-            try:
-                reason = await self._read()
-            except ShoalError as error:
-                self._failed = error
-                self._end_all(error)
-                return
+            reason = await self._read()
             self._breaks += 1
             for left in self._leaving.values():
                 left.set()

@@ -12,7 +12,7 @@ from shoal.warp.envelope import attribute, write
 from shoal.warp.state import State
 
 if TYPE_CHECKING:
-    from shoal.warp.connection import Bounds, Connection
+    from shoal.warp.connection import Connection
 
 # What a server says of an address where it has nothing.
 UNKNOWN = {
@@ -32,10 +32,10 @@ class Link:
     ``Bounds.changes`` wait for it, then the connection is not read until it goes on, and the server conflates.
     """
 
-    def __init__(self, connection: Connection, node: str, lane: str, sync: bool, rate: float, bounds: Bounds) -> None:
+    def __init__(self, connection: Connection, node: str, lane: str, sync: bool, rate: float, follow: bool) -> None:
         self.node = node
         self.lane = lane
-        self.state = State(bounds.entries)
+        self.state = State(connection.bounds.entries)
         # The server has told the present state: what came since is newer.
         self.is_synced = False
         # Something came with the sync: the lane has a value, or a map has entries.
@@ -43,13 +43,14 @@ class Link:
         self._connection = connection
         self._wants_state = sync
         self._rate = rate
-        self._bounds = bounds
+        self._bounds = connection.bounds
         self._linked = asyncio.Event()
         self._synced = asyncio.Event()
         self._was_linked = False
+        self._ended = False
         self._error: ShoalError | None = None
         # None: nobody iterates. Its bound is checked by `put`; None in it is the end.
-        self._waiting: asyncio.Queue[Change | None] | None = None
+        self._waiting: asyncio.Queue[Change | None] | None = asyncio.Queue(self._bounds.changes) if follow else None
 
     # -- what a program does with it
 
@@ -66,10 +67,13 @@ class Link:
             raise self._error
 
     async def changes(self) -> AsyncIterator[Change]:
-        """Every change from now on. Ends when the link is closed; raises what ended it otherwise. One at a time."""
-        queue = self._waiting = asyncio.Queue(self._bounds.changes)
+        """Every change: from the first one where the link was made to ``follow``, else from now on.
+
+        Ends when the link is closed; raises what ended it otherwise. One iteration at a time.
+        """
+        queue = self._waiting = self._waiting or asyncio.Queue(self._bounds.changes)
         try:
-            while self._error is None or not queue.empty():
+            while not (self._ended and queue.empty()):
                 change = await queue.get()
                 if change is None:
                     break
@@ -123,12 +127,13 @@ class Link:
 
     def end(self, error: ShoalError | None) -> None:
         """Wakes all that wait. None: it was closed here."""
+        self._ended = True
         self._error = self._error or error
         self._linked.set()
         self._synced.set()
         if self._waiting is not None:
             if self._waiting.full():
-                return  # `changes` looks at the error when it has emptied the queue
+                return  # `changes` sees that it has ended when it has emptied the queue
             self._waiting.put_nowait(None)
 
     async def _put(self, change: Change) -> None:

@@ -3,7 +3,7 @@
 
 use crate::envelope::{Body, Bulk, Envelope, Lane, Node, Origin};
 use crate::fold::{self};
-use crate::population::column::Column;
+use crate::population::column::{Column, fit_entry};
 use crate::population::{Population, PopulationId};
 use crate::shard::Shard;
 use crate::timers::{TimerNumber, TimerOp};
@@ -83,10 +83,8 @@ impl Shard {
         };
         let population = &mut self.populations[turn.population.0 as usize];
         let table = &population.table.maps[map as usize];
-        let name = || population.decl.maps[map as usize].name.clone();
-        let fit = crate::population::column::fit;
-        let key = fit(table.key_type(), key).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
-        let value = fit(table.value_type(), value).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
+        let (key, value) = fit_entry((table.key_type(), table.value_type()), key, value)
+            .map_err(|misfit| Refusal::Misfit { lane: population.decl.maps[map as usize].name.clone(), misfit })?;
         let mark = turn.log.mark();
         let table = &mut population.table;
         if let Err(limit) = table.map_put(turn.row, map, key, value, &mut turn.log) {
@@ -96,6 +94,9 @@ impl Shard {
             )));
         }
         let program = &population.programs.maps[map as usize];
+        if program.is_empty() {
+            return Ok(());
+        }
         fold::run(program, table, turn.row, &[], turn.time, &mut turn.log).map_err(|error| {
             table.rewind(turn.row, &mut turn.log, &mark);
             Refusal::Fold(error)

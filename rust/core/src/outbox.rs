@@ -211,17 +211,19 @@ impl Outbox {
                 }
             }
             Item::Clear(_) => {
-                let bytes = &mut self.bytes;
-                queue.items.retain(|item| {
-                    let stays = matches!(item, Item::Control(_) | Item::Ordered(_));
-                    if !stays {
-                        *bytes -= item.frame().len();
-                    }
-                    stays
-                });
+                if !spacious {
+                    let bytes = &mut self.bytes;
+                    queue.items.retain(|item| {
+                        let stays = matches!(item, Item::Control(_) | Item::Ordered(_));
+                        if !stays {
+                            *bytes -= item.frame().len();
+                        }
+                        stays
+                    });
+                    queue.values = 0;
+                }
                 queue.keys.clear();
                 queue.newest = None;
-                queue.values = 0;
             }
             Item::Ordered(_) if queue.ordered >= self.bounds.queue_events => return Err(Overflow::Link),
             Item::Ordered(_) | Item::Control(_) => {}

@@ -282,7 +282,8 @@ fn encode(text: &str, out: &mut String) {
     }
 }
 
-fn decode(part: &str) -> Result<EcoString, String> {
+/// A part of a path without its escapes. Errors: what cannot be one, as the end of a sentence about it.
+pub(crate) fn decode(part: &str) -> Result<EcoString, String> {
     if memchr::memchr3(b'%', b'?', b'#', part.as_bytes()).is_none() {
         return Ok(part.into());
     }

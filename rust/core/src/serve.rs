@@ -1,6 +1,7 @@
 //! What peers send, on the shard's side: each connection's envelopes in their order, connections in turn. Links are
 //! answered between two turns; a command is a turn like any other.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ecow::EcoString;
@@ -15,6 +16,7 @@ use crate::outbox::LinkNumber;
 use crate::peer::{Frame, Frames, Peer};
 use crate::population::PopulationId;
 use crate::recon;
+use crate::route;
 use crate::shard::{Newborn, Shard};
 use crate::turn::{Cause, Phase};
 use crate::value::Value;
@@ -392,7 +394,7 @@ impl Shard {
     /// A value or map lane that a peer sets.
     fn set(&mut self, index: usize, population: PopulationId) -> Option<Step> {
         let frame = &self.desk.frames.frames[index];
-        let lane = match self.lane_named(population, bare(self.desk.lane(frame))) {
+        let lane = match self.lane_named(population, &bare(self.desk.lane(frame))) {
             Ok(lane) => lane,
             Err((kind, reason)) => return self.dead_frame(index, kind, &reason),
         };
@@ -515,9 +517,9 @@ fn behind(members: &[(EcoString, Value)]) -> Value {
     Value::Map(members.iter().enumerate().map(moved).collect())
 }
 
-/// A lane that may be linked, by its name on the wire; its query and fragment are not part of the name.
+/// A lane that may be linked, by its name on the wire.
 fn lane_place(decl: &PopulationDecl, lane: &str) -> Option<Place> {
-    let name = bare(lane);
+    let name = &*bare(lane);
     if name.starts_with('_') {
         return None;
     }
@@ -528,8 +530,13 @@ fn lane_place(decl: &PopulationDecl, lane: &str) -> Option<Place> {
         .or_else(|| decl.members.iter().position(|members| members.name == name).map(|at| Place::Members(at as u16)))
 }
 
-fn bare(lane: &str) -> &str {
-    lane.split(['?', '#']).next().unwrap_or_default()
+/// A lane's address without its query and fragment and without escapes: what its name is compared with.
+fn bare(lane: &str) -> Cow<'_, str> {
+    let name = lane.split(['?', '#']).next().unwrap_or_default();
+    match route::decode(name) {
+        Ok(decoded) if name.contains('%') => Cow::Owned(decoded.into()),
+        _ => Cow::Borrowed(name),
+    }
 }
 
 fn asked<'a>(frames: &'a Frames, frame: &Frame) -> Asked<'a> {

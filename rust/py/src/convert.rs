@@ -6,10 +6,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyBytes, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PyString, PyTuple,
-    PyType, PyTzInfo,
+    PyBool, PyBytes, PyDateTime, PyDelta, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMapping, PyMappingProxy,
+    PyString, PyTuple, PyType, PyTzInfo,
 };
 use shoal_core::declaration::ColumnType;
+use shoal_core::recon::MAX_DEPTH;
 use shoal_core::value::Value;
 
 use crate::errors::WrongType;
@@ -81,8 +82,36 @@ fn time_from_python(object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
     Ok(Some((days * 86_400 + seconds) * 1_000_000 + micros))
 }
 
-/// Any builtin value as a `Value`. Errors: WrongType for a type that no column holds; OverflowError beyond int64.
+/// What was read of a lane of any type, as it is handed out: lists as tuples, dicts as read-only mappings, so that nobody
+/// changes a copy and believes to have changed the lane.
+#[pyfunction]
+#[pyo3(signature = (value, /))]
+pub fn frozen<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    if let Ok(list) = value.cast::<PyList>() {
+        let items = list.iter().map(|item| frozen(&item)).collect::<PyResult<Vec<_>>>()?;
+        return Ok(PyTuple::new(py, items)?.into_any());
+    }
+    if let Ok(dict) = value.cast::<PyDict>() {
+        let members = PyDict::new(py);
+        for (name, member) in dict.iter() {
+            members.set_item(name, frozen(&member)?)?;
+        }
+        return Ok(PyMappingProxy::new(py, members.as_mapping()).into_any());
+    }
+    Ok(value.clone())
+}
+
+/// Any builtin value as a `Value`. Errors: WrongType for a type that no column holds, and for what is nested more than
+/// `MAX_DEPTH` deep; OverflowError beyond int64.
 pub fn from_python(object: &Bound<'_, PyAny>) -> PyResult<Value> {
+    from_nested(object, 0)
+}
+
+fn from_nested(object: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
+    if depth > MAX_DEPTH {
+        return Err(WrongType::new_err(format!("it is nested more than {MAX_DEPTH} levels deep")));
+    }
     if object.is_none() {
         return Ok(Value::Null);
     }
@@ -107,7 +136,7 @@ pub fn from_python(object: &Bound<'_, PyAny>) -> PyResult<Value> {
     }
     if object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>() || object.is_instance_of::<PyFrozenSet>()
     {
-        let items: PyResult<Vec<Value>> = object.try_iter()?.map(|item| from_python(&item?)).collect();
+        let items: PyResult<Vec<Value>> = object.try_iter()?.map(|item| from_nested(&item?, depth + 1)).collect();
         return Ok(Value::List(items?.into()));
     }
     if object.is_instance_of::<PyDateTime>() {
@@ -125,7 +154,7 @@ pub fn from_python(object: &Bound<'_, PyAny>) -> PyResult<Value> {
                 Value::Int(x) => x.to_string().into(),
                 _ => return Err(WrongType::new_err("keys of a mapping must be str or int")),
             };
-            members.push((name, from_python(&item)?));
+            members.push((name, from_nested(&item, depth + 1)?));
         }
         return Ok(Value::Map(members.into()));
     }

@@ -27,6 +27,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::convert::frozen;
+    #[pymodule_export]
     use crate::handle::Handle;
     #[pymodule_export]
     use crate::preview::Preview;

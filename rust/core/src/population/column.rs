@@ -43,6 +43,10 @@ pub enum Misfit {
     Latitude(f64),
     /// Longitude outside -180..360.
     Longitude(f64),
+    /// None as a map's key.
+    NoKey,
+    /// None as an entry of a map whose column has no cell for it.
+    NoEntry,
 }
 
 impl std::fmt::Display for Misfit {
@@ -53,6 +57,8 @@ impl std::fmt::Display for Misfit {
             Misfit::NotWhole => write!(f, "takes whole numbers"),
             Misfit::Overflow => write!(f, "holds int64, and the number is beyond it"),
             Misfit::Latitude(x) => write!(f, "takes a latitude of -90 to 90 degrees, not {x}"),
+            Misfit::NoKey => write!(f, "takes no None as a key"),
+            Misfit::NoEntry => write!(f, "takes no entry without a value"),
             Misfit::Longitude(x) => write!(f, "takes a longitude of -180 to 360 degrees, not {x}"),
         }
     }
@@ -190,8 +196,9 @@ pub fn fit(kind: ColumnType, value: Value) -> Result<Value, Misfit> {
         | (ColumnType::Int64, value @ Value::Int(_))
         | (ColumnType::Timestamp, value @ Value::Time(_))
         | (ColumnType::String, value @ Value::Text(_))
-        | (ColumnType::Bytes, value @ Value::Bytes(_))
-        | (ColumnType::Value, value) => Ok(value),
+        | (ColumnType::Bytes, value @ Value::Bytes(_)) => Ok(value),
+        (ColumnType::Value, value) if is_finite(&value) => Ok(value),
+        (ColumnType::Value, _) => Err(Misfit::NotFinite),
         (ColumnType::Float64, Value::Float(x)) if x.is_finite() => Ok(Value::Float(x)),
         (ColumnType::Float64, Value::Float(_)) => Err(Misfit::NotFinite),
         (ColumnType::Float64, Value::Int(x)) => Ok(Value::Float(x as f64)),
@@ -202,6 +209,25 @@ pub fn fit(kind: ColumnType, value: Value) -> Result<Value, Misfit> {
             _ => Err(Misfit::Type(kind)),
         },
         _ => Err(Misfit::Type(kind)),
+    }
+}
+
+/// The same for an entry of a map.
+pub fn fit_entry(kinds: (ColumnType, ColumnType), key: Value, value: Value) -> Result<(Value, Value), Misfit> {
+    match (kinds.1, &key, &value) {
+        (_, Value::Null, _) => Err(Misfit::NoKey),
+        (kind, _, Value::Null) if kind != ColumnType::Value => Err(Misfit::NoEntry),
+        _ => Ok((fit(kinds.0, key)?, fit(kinds.1, value)?)),
+    }
+}
+
+/// Whether all numbers in it are.
+fn is_finite(value: &Value) -> bool {
+    match value {
+        Value::Float(x) => x.is_finite(),
+        Value::List(items) => items.iter().all(is_finite),
+        Value::Map(members) => members.iter().all(|(_, member)| is_finite(member)),
+        _ => true,
     }
 }
 

@@ -189,11 +189,27 @@ fn a_map_lane_tells_its_entries_and_operations() {
     assert_eq!(got, [format!("@event({at})@remove(key:a)")]);
     let got = exchange(&mut shard, &client, &[&format!("@command({at})@clear")]);
     assert_eq!(got, [format!("@event({at})@clear")]);
-    assert_eq!(other.got(), got, "a clear makes void what waited before it");
+    assert_eq!(other.got(), [format!("@event({at})@remove(key:a)"), format!("@event({at})@clear")]);
     let got =
         exchange(&mut shard, &client, &[&format!("@command({at})@upsert(key:a) 1"), &format!("@command({at}) 5")]);
     assert_eq!(got, Vec::<String>::new());
     assert_eq!(shard.dead.len(), 2, "what is no operation is kept for a person to look at");
+}
+
+#[test]
+fn a_map_takes_no_entry_without_a_key_or_a_value() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let at = "node:\"/unit/m\",lane:shopping";
+    let set = |body: &str| format!("@command({at})@{body}");
+    let texts = ["update(key:) 1", "update(\"k\") 1", "update{key:z}", "update(key:a)", "update 1"].map(set);
+    let got = exchange(&mut shard, &client, &texts.each_ref().map(String::as_str));
+    assert_eq!(got, Vec::<String>::new());
+    assert_eq!(shard.dead.len(), 5, "{:?}", shard.dead);
+    assert!(shard.dead[0].reason.contains("takes no None as a key"), "{}", shard.dead[0].reason);
+    assert!(shard.dead[3].reason.contains("takes no entry without a value"), "{}", shard.dead[3].reason);
+    let got = exchange(&mut shard, &client, &[&format!("@sync({at})")]);
+    assert_eq!(got, [format!("@linked({at})"), format!("@synced({at})")]);
 }
 
 #[test]
@@ -304,6 +320,29 @@ fn addresses_are_matched_normalised_and_echoed_as_written() {
     exchange(&mut shard, &other, &["@sync(node:\"/unit/7\",lane:info)"]);
     exchange(&mut shard, &client, &["@command(node:\"/unit/7\",lane:publish) 2"]);
     assert_eq!(other.got(), ["@event(node:\"/unit/7\",lane:info) 2"]);
+}
+
+#[test]
+fn lanes_are_matched_normalised_too() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let got = exchange(&mut shard, &client, &["@sync(node:\"/unit/7\",lane:\"inf%6F#f\")"]);
+    assert_eq!(got[0], "@linked(node:\"/unit/7\",lane:\"inf%6F#f\")");
+    let got = exchange(&mut shard, &client, &["@command(node:\"/unit/7\",lane:\"publi%73h?x=1\") 1"]);
+    assert_eq!(got, ["@event(node:\"/unit/7\",lane:\"inf%6F#f\") 1"]);
+    let private = ["@sync(node:\"/unit/7\",lane:\"%5Fsecret\")", "@command(node:\"/unit/7\",lane:\"%5Fsecret\") 2"];
+    let got = exchange(&mut shard, &client, &private);
+    assert_eq!(got, ["@unlinked(node:\"/unit/7\",lane:\"%5Fsecret\")@laneNotFound"]);
+    assert_eq!(shard.dead.len(), 1);
+    for lane in ["/info", "./info", "info%", "info%2", "info%ff", "info%3Fx"] {
+        let asked = format!("(node:\"/unit/7\",lane:\"{lane}\")");
+        let mut frames = Frames::default();
+        let node = std::borrow::Cow::Borrowed("/unit/7");
+        frames.push(&warp::Message { tag: Tag::Sync, node, lane: lane.into(), prio: 0.0, rate: 0.0, body: "" });
+        client.peer.offer(frames);
+        run(&mut shard);
+        assert_eq!(client.got(), [format!("@unlinked{asked}@laneNotFound")]);
+    }
 }
 
 #[test]
