@@ -66,7 +66,7 @@ def test_the_session_of_the_page_is_what_is_said(tmp_path: Path, monkeypatch: py
     text = (ROOT / "docs/twin.md").read_text("utf-8")
     monkeypatch.chdir(tmp_path)
     write(Path("readings.csv"), readings())
-    shown = re.findall(r"^```console\n\$ shoal twin readings.csv\n(.*?)^running", text, re.DOTALL | re.MULTILINE)
+    shown = re.findall(r"^```console\n\$ shoal twin readings.csv\n(.*?)^serving", text, re.DOTALL | re.MULTILINE)
     assert shown == ["".join(f"{line}\n" for line in said(Path("readings.csv")))]
     assert main(["twin", "readings.csv", "--eject", "grid.py"]) == 0
     assert code_of(ROOT / "docs/twin.md") == [Path("grid.py").read_text("utf-8")]

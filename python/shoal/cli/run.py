@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from shoal.cli.faults import EXIT_DONE, EXIT_FAILED, EXIT_STRICT, EXIT_USAGE, Failures, Fault, explain
+from shoal.cli.faults import EXIT_DONE, EXIT_FAILED, EXIT_STRICT, EXIT_USAGE, Failures, Fault, drop_output, explain
 from shoal.cli.screen import Option, add_parser
 
 if TYPE_CHECKING:
@@ -160,13 +160,16 @@ def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseExce
     for line in failures.lines():
         print(f"shoal: {line}", file=sys.stderr)
     sys.stderr.flush()
-    for line in totals.lines():
-        print(line)
+    lines = list(totals.lines())
     letters = run.dead_letters
     if letters.written:
         after = f" (after the {letters.start:,} bytes of earlier runs)" if letters.start else ""
-        print(f"{count(letters.written, 'dead letter')} in {letters.path}{after}")
-    sys.stdout.flush()
+        lines.append(f"{count(letters.written, 'dead letter')} in {letters.path}{after}")
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:
+        # how the run has ended is told all the same: below, and by the exit code
+        drop_output()
     if failure is not None:
         print(f"shoal: {explain(failure)}", file=sys.stderr)
         return EXIT_FAILED

@@ -32,7 +32,9 @@ class Look:
         self.path = path
         self.wanted = count
         self.preview = Preview(msgspec.json.encode(FileDecl(path)))
-        if path == "-":
+        # standard input or a named pipe
+        self.live = path == "-" or not os.path.isfile(path)
+        if self.live:
             self._await_first()
         texts = self.preview.look(0, count, PATIENCE)
         header = self.preview.header()
@@ -73,7 +75,7 @@ class Look:
 
     def further(self, names: Sequence[str]) -> dict[str, list[Any]]:
         """The values of some fields in more records, None where there is none; not of a pipe, which may be slow."""
-        texts = [] if self.path == "-" else self.preview.look(0, self.wanted * FURTHER, PATIENCE)
+        texts = [] if self.live else self.preview.look(0, self.wanted * FURTHER, PATIENCE)
         # of each record no more than the fields that are asked for
         fields = [(f"f{at}", Any, msgspec.field(default=None, name=name)) for at, name in enumerate(names)]
         decode = msgspec.json.Decoder(msgspec.defstruct("Further", fields, gc=False)).decode
@@ -91,7 +93,7 @@ class Look:
         if known is not None:
             return known, True
         name = self.path.lower()
-        if self.path == "-" or not name.endswith((".jsonl", ".ndjson", ".csv", ".tsv")):
+        if self.live or not name.endswith((".jsonl", ".ndjson", ".csv", ".tsv")):
             return None
         size, lines = os.path.getsize(self.path), 0
         with open(self.path, "rb") as file:

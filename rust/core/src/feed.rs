@@ -291,8 +291,7 @@ impl Source {
             return Ok(());
         }
         self.decode(index, record)?;
-        // a template would hide the news of those that follow
-        if self.row.is_none() && !record.news {
+        if self.row.is_none() {
             self.learn(index, table);
         }
         Ok(())

@@ -155,6 +155,7 @@ fn plans() -> Vec<Plan> {
             field("c", Kind::Int, false, false),
             field("d", Kind::Bool, true, false),
             field("e", Kind::Time, false, false),
+            field("f", Kind::Value, false, false),
         ],
     };
     let mut bodies = vec![record, BodyType::Nothing, BodyType::Tree { slots: 1 }];
@@ -329,7 +330,7 @@ fn body() -> impl Strategy<Value = Value> {
         "[a-z ]{0,3}".prop_map(|text| Value::Text(text.into())),
         Just(Value::List([Value::Int(1)].into())),
     ];
-    let name = prop::sample::select(vec!["a", "b", "c", "d", "e", "x", "other", "@tag"]);
+    let name = prop::sample::select(vec!["a", "b", "c", "d", "e", "f", "x", "other", "@tag"]);
     prop::collection::hash_map(name, member, 0..7)
         .prop_map(|members| Value::Map(members.into_iter().map(|(name, member)| (name.into(), member)).collect()))
 }
