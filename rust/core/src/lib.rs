@@ -31,6 +31,8 @@ pub mod dump;
 pub mod envelope;
 pub mod feed;
 pub mod fold;
+#[cfg(test)]
+mod fuzz;
 pub mod group;
 pub mod http;
 pub mod inbox;
