@@ -33,6 +33,8 @@ pub mod envelope;
 pub mod extend;
 pub mod feed;
 pub mod fold;
+#[cfg(test)]
+mod fuzz;
 pub mod group;
 pub mod history;
 pub mod http;

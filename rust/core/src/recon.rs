@@ -1,6 +1,7 @@
 //! Recon, Swim's data language: text to values and back.
 //!
-//! - `tree`: `Tree`, what a text says, faithfully; `value`: what JSON carries of it (`crate::value::Value`)
+//! - `tree`: `Tree`, what a text says, faithfully, with `expression` and `selector`; `value`: what JSON carries of it
+//!   (`crate::value::Value`)
 //! - `read`: the grammar, in one pass and without recursion; a `Build` (`build`) makes of it what is wanted
 //! - `scan`, `number`, `ident`: its tokens
 //! - `write`: values for the wire, as all of Swim's peers read them; `interop`: the same of a `Tree`
@@ -8,18 +9,20 @@
 //! - `tagged`: a `Tree` as JSON in which no difference is lost
 //! - `decode`: a command's body straight into its slots
 //!
-//! Selectors (`$a`) and expressions (`a + 1`) are refused: no peer sends them. docs/protocol.md has the mapping between
-//! Recon and JSON.
+//! Selectors (`$a`) and expressions (`a + 1`) are for trees only: no peer sends them. docs/protocol.md has the mapping
+//! between Recon and JSON.
 
 mod build;
 mod canonical;
 mod decode;
+mod expression;
 mod ident;
 mod interop;
 mod java;
 mod number;
 mod read;
 mod scan;
+mod selector;
 mod tagged;
 mod tree;
 mod value;
@@ -31,11 +34,13 @@ pub(crate) mod tests;
 pub use build::{Build, Key};
 pub use canonical::{write_block, write_canonical};
 pub use decode::decode_recon;
+pub use expression::{Operation, Operator};
 pub use interop::write_tree;
 pub(crate) use java::write_double as write_java_double;
 pub use number::Number;
 pub(crate) use read::first_attribute;
 pub use read::{Rules, check, check_body, read_with};
+pub use selector::Step;
 pub use tagged::write_tagged;
 pub(crate) use tree::TreeBuild;
 pub use tree::{Item, Tree, body_of, read_body_tree, read_tree};
@@ -45,7 +50,7 @@ pub use write::{
     write_text, write_time,
 };
 
-/// Levels of braces, brackets and parentheses that a text may have.
+/// Levels of braces, brackets, parentheses and operators that a text may have.
 pub const MAX_DEPTH: usize = 512;
 
 /// Why a text is refused, and where.

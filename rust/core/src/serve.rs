@@ -573,4 +573,6 @@ fn tag_text(tag: Tag) -> &'static str {
 #[cfg(test)]
 mod convergence;
 #[cfg(test)]
+mod recordings;
+#[cfg(test)]
 mod tests;

@@ -591,3 +591,72 @@ fn many_connections_at_once() {
         assert_eq!(wire.text(), format!("Command /a b {n}"));
     }
 }
+
+/// Requests of every kind that the server knows.
+fn requests() -> Vec<Vec<u8>> {
+    let of = |text: &str| text.replace('|', "\r\n").into_bytes();
+    vec![
+        of("GET /bus/7 HTTP/1.1|Host: x||"),
+        of("GET /bus/7?lane=speed HTTP/1.1|Host: x|Accept: application/json|If-None-Match: \"a-5\"||"),
+        of("GET /bus?limit=10&fields=a,b&where=speed%3E20&count=true HTTP/1.1|Host: x||GET / HTTP/1.1|Host: x||"),
+        of("HEAD /bus/7 HTTP/1.1|Host: x||OPTIONS /bus/7 HTTP/1.1|Host: x|Origin: http://a.b||"),
+        of("POST /bus/7?lane=report HTTP/1.1|Host: x|Content-Type: application/json|Content-Length: 1||5"),
+        of(
+            "PUT /bus/7?lane=report HTTP/1.1|Host: x|Content-Type: application/x-recon|Transfer-Encoding: chunked||1|5|0||",
+        ),
+        of(
+            "GET /any HTTP/1.1|Host: x|Upgrade: websocket|Connection: Upgrade|Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==|Sec-WebSocket-Version: 13|Sec-WebSocket-Protocol: warp0|Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits||",
+        ),
+        of("DELETE /%2e%2e/%00 HTTP/1.1|Host: x|Expect: 100-continue|Content-Length: 99999999||"),
+    ]
+}
+
+/// Whatever comes, the connection ends in time and the next one is served.
+fn try_request(rig: &Rig, bytes: &[u8]) {
+    let mut wire = rig.connect();
+    wire.0.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    // it may hang up before all is written
+    _ = wire.0.write_all(bytes);
+    _ = wire.0.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    match wire.0.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {}
+        // who only stops sending may go on reading a live stream
+        Err(_) if answer.windows(17).any(|part| part == b"text/event-stream") => {}
+        Err(error) => panic!("no end after {} bytes: {error}", answer.len()),
+    }
+    if !answer.is_empty() {
+        assert!(answer.starts_with(b"HTTP/1."), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+fn alive(rig: &Rig) {
+    let mut wire = rig.connect();
+    wire.send(b"GET /bus/7 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(wire.answer().0.starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+#[ignore = "long"]
+fn fuzz_the_http_reader() {
+    let rig = Rig::new(Limits { header_seconds: 1.0, body_seconds: 1.0, ..Limits::default() });
+    let tried = std::cell::Cell::new(0);
+    crate::fuzz::fuzz("http", requests(), b"\r\n\t :;=?&%/.,\"\x00\xff059azGETHTTP/1.1", |bytes| {
+        try_request(&rig, bytes);
+        tried.set(tried.get() + 1);
+        if tried.get() % 100 == 1 {
+            alive(&rig);
+        }
+    });
+    alive(&rig);
+}
+
+#[test]
+fn kept_requests_are_answered() {
+    let rig = Rig::new(Limits { header_seconds: 1.0, body_seconds: 1.0, ..Limits::default() });
+    for bytes in requests().into_iter().chain(crate::fuzz::corpus("http")) {
+        try_request(&rig, &bytes);
+    }
+    alive(&rig);
+}

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::ReconError;
+use super::expression::Operation;
 use super::number::Number;
+use super::selector::Step;
 
 /// What is made of a text.
 pub trait Build<'a> {
@@ -56,6 +58,34 @@ pub trait Build<'a> {
     /// # Errors
     /// As `end`.
     fn block(&mut self, record: Self::Record, at: usize) -> Result<Self::Value, Self::Error>;
+
+    /// Whether the values can hold operations and selectors. If not, a text with one is refused.
+    fn takes_expressions(&self) -> bool {
+        false
+    }
+    /// `at`: where its operator stands.
+    ///
+    /// # Errors
+    /// What swim-java refuses; each one if the values hold none.
+    fn operation(&mut self, _operation: Operation<Self::Value>, at: usize) -> Result<Self::Value, Self::Error> {
+        Err(no_expressions("-", at).into())
+    }
+    /// `at`: where its `$` stands.
+    ///
+    /// # Errors
+    /// Each one if the values hold none.
+    fn selector(&mut self, _steps: Vec<Step<Self::Value>>, at: usize) -> Result<Self::Value, Self::Error> {
+        Err(no_expressions("$", at).into())
+    }
+}
+
+#[cold]
+pub(super) fn no_expressions(found: &str, at: usize) -> ReconError {
+    let reason = match found {
+        "-" => "selectors and expressions are not supported (`-`): only a number has a sign".to_string(),
+        _ => format!("selectors and expressions are not supported (`{found}`): quote it if it is meant as text"),
+    };
+    ReconError { offset: at, reason }
 }
 
 /// The key of a slot.

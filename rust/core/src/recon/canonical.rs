@@ -2,6 +2,8 @@
 //! numbers, empty items lost, and markup (`[a{1}]`) wherever text stands before a value that is neither text, bool nor
 //! field.
 
+mod expression;
+
 use std::io::Write;
 
 use super::ident;
@@ -19,6 +21,8 @@ pub fn write_canonical(tree: &Tree, out: &mut Vec<u8>) {
         Tree::Text(text) => write_text(text, out),
         Tree::Data(bytes) => write_bytes(bytes, out),
         Tree::Record(items) => Block::record(items, out),
+        Tree::Operation(operation) => expression::write_operation(operation, out),
+        Tree::Selector(steps) => expression::write_selector(steps, out),
     }
 }
 
@@ -130,9 +134,12 @@ impl Block<'_> {
     fn write(self, items: &[Item]) {
         let Block { in_block, in_markup, out } = self;
         let (mut braces, mut brackets, mut first) = (false, false, true);
+        // No expression came before.
+        let mut may_mark_up = true;
         let mut rest = items.iter().peekable();
         while let Some(item) = rest.next() {
             let next = rest.peek().copied();
+            may_mark_up &= !matches!(item, Item::Value(value) if value.is_expression());
             if let Item::Attr(..) = item {
                 if std::mem::take(&mut braces) {
                     out.push(b'}');
@@ -179,7 +186,7 @@ impl Block<'_> {
                     write_item(item, out);
                     (braces, first) = (true, false);
                 }
-                (_, Some(text)) if next.is_some_and(opens_markup) => {
+                (_, Some(text)) if may_mark_up && next.is_some_and(opens_markup) => {
                     out.push(b'[');
                     write_markup(text, out);
                     brackets = true;

@@ -1,5 +1,7 @@
 //! A `Tree` as Recon that all of Swim's peers read alike: what `write` promises, for all that a text can say.
 
+mod expression;
+
 use std::io::Write;
 
 use super::ident;
@@ -23,6 +25,8 @@ pub fn write_tree(tree: &Tree, out: &mut Vec<u8>) {
         Tree::Data(bytes) => write_bytes(bytes, out),
         Tree::Record(items) if items.is_empty() => out.extend_from_slice(b"{}"),
         Tree::Record(items) => write_record(items, out),
+        Tree::Operation(operation) => expression::write_operation(operation, out),
+        Tree::Selector(steps) => expression::write_selector(steps, out),
     }
 }
 
@@ -63,7 +67,7 @@ fn write_record(items: &[Item], out: &mut Vec<u8>) {
 
 /// A scalar that needs no braces: the only item behind attributes, or between them.
 fn stands_alone(value: &Tree, at: usize, next: Option<&Item>) -> bool {
-    let scalar = !matches!(value, Tree::Record(_) | Tree::Extant | Tree::Absent);
+    let scalar = !matches!(value, Tree::Record(_) | Tree::Extant | Tree::Absent) && !value.is_expression();
     scalar && matches!((at, next), (1.., None) | (_, Some(Item::Attr(..))))
 }
 
@@ -104,7 +108,7 @@ fn write_attribute(name: &str, value: &Tree, out: &mut Vec<u8>) {
         Tree::Absent | Tree::Extant => {}
         Tree::Record(items) => {
             out.push(b'(');
-            write_arguments(items, out);
+            write_items(items, out);
             out.push(b')');
         }
         scalar => {
@@ -116,7 +120,7 @@ fn write_attribute(name: &str, value: &Tree, out: &mut Vec<u8>) {
 }
 
 /// Items without braces where they are read as the same record: not one plain value, nothing empty.
-fn write_arguments(items: &[Item], out: &mut Vec<u8>) {
+fn write_items(items: &[Item], out: &mut Vec<u8>) {
     let empty = |tree: &Tree| matches!(tree, Tree::Absent | Tree::Extant);
     let bare = match items {
         [] | [Item::Value(_)] => false,

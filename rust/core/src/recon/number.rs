@@ -70,6 +70,33 @@ fn hexadecimal(bytes: &[u8], start: usize, negative: bool) -> Result<(Number, us
     Ok((if negative { number.negated() } else { number }, end))
 }
 
+/// Reads the whole number at `start` as swim-java reads an index: white space before it, a sign, its lowest 32 bits.
+pub(crate) fn index(bytes: &[u8], start: usize) -> Result<(i32, usize), Fail> {
+    let blank = bytes[start..].iter().take_while(|c| matches!(c, b' ' | b'\t' | b'\n' | b'\r')).count();
+    let mut at = start + blank;
+    let negative = bytes.get(at) == Some(&b'-');
+    at += usize::from(negative);
+    let radix = match (bytes.get(at), bytes.get(at + 1)) {
+        (Some(b'0'), Some(b'x')) if !negative => {
+            at += 2;
+            16
+        }
+        (Some(b'0'), _) => return Ok((0, at + 1)),
+        _ => 10,
+    };
+    let first = at;
+    let mut value = 0_u32;
+    while let Some(digit) = bytes.get(at).and_then(|c| char::from(*c).to_digit(radix)) {
+        value = value.wrapping_mul(radix).wrapping_add(digit);
+        at += 1;
+    }
+    if at == first {
+        return Err(fail(at.min(bytes.len()), "expected a digit"));
+    }
+    let value = value.cast_signed();
+    Ok((if negative { value.wrapping_neg() } else { value }, at))
+}
+
 impl Number {
     /// What a minus before the number makes of it; literals in hexadecimal become ordinary whole numbers.
     pub(crate) fn negated(self) -> Number {

@@ -1,21 +1,28 @@
-//! The grammar, as swim-java reads it, in one pass. Open braces, brackets and parentheses are frames on a heap, so no
-//! depth of nesting touches the stack.
+//! The grammar, as swim-java reads it, in one pass. Open braces, brackets and parentheses are frames on a heap, and so
+//! are operators whose operands are still coming: no depth of nesting touches the stack.
 //!
-//! An expression, the unit between separators, is a run of attributes and values that flattens into one record:
-//! `@a b@c{d}` is [@a, b, @c, d]. So a brace behind an attribute opens no record of its own: its items go into the
-//! record of the expression.
+//! A run, the operand of comparisons and of what binds looser, is a row of attributes and values that flattens into one
+//! record: `@a b@c{d}` is [@a, b, @c, d]. So a brace behind an attribute opens no record of its own: its items go into
+//! the record of the run. The values of a run may be sums: `@a b + c` is [@a, b + c].
+//!
+//! Where swim-java hands the record of a run down into parentheses or a sum, the record takes all values that come, and
+//! operators between them are lost. Such a run is called flat: `{a} + b` is [a, b], `@a (b == c)` is [@a, b, c].
 
-mod expression;
 mod frames;
 mod items;
 mod markup;
+mod operator;
+mod run;
+mod selector;
+mod waiting;
 
 use std::borrow::Cow;
 
 use super::ReconError;
-use super::build::{Build, Key, Nothing};
+use super::build::{Build, Key, Nothing, no_expressions};
 use super::number::Number;
 use super::scan::Scanner;
+use waiting::Waiting;
 
 /// What is taken beyond, or less than, what swim-java takes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +38,7 @@ pub struct Rules {
 /// Reads a whole text.
 ///
 /// # Errors
-/// What breaks the grammar, selectors and expressions, more than `MAX_DEPTH` levels, and what `build` refuses.
+/// What breaks the grammar, more than `MAX_DEPTH` levels, and what `build` refuses: mostly selectors and expressions.
 pub fn read_with<'a, B: Build<'a>>(text: &'a str, rules: Rules, build: B) -> Result<B::Value, B::Error> {
     Reader::new(text, rules, build).run()
 }
@@ -39,7 +46,7 @@ pub fn read_with<'a, B: Build<'a>>(text: &'a str, rules: Rules, build: B) -> Res
 /// Whether `read_with` takes this text.
 ///
 /// # Errors
-/// As `read_with`.
+/// As `read_with`; selectors and expressions.
 pub fn check(text: &str, rules: Rules) -> Result<(), ReconError> {
     read_with(text, rules, Nothing)
 }
@@ -47,7 +54,7 @@ pub fn check(text: &str, rules: Rules) -> Result<(), ReconError> {
 /// Whether a text can be the body of an envelope: at most one value. Control characters in strings are taken.
 ///
 /// # Errors
-/// As `read_with`.
+/// As `check`.
 pub fn check_body(text: &str) -> Result<(), ReconError> {
     check(text, Rules { one_value: true, raw_controls: true, strict_arguments: false })
 }
@@ -65,7 +72,7 @@ pub(crate) fn first_attribute<'a, B: Build<'a>>(
     let mut reader = Reader::new(text, rules, build);
     reader.scan.at = at;
     reader.only_attribute = true;
-    reader.state = State::Expression;
+    reader.state = State::Run;
     reader.run()?;
     match reader.attribute.take() {
         Some((name, value)) => Ok((name, value, reader.scan.at)),
@@ -87,31 +94,68 @@ enum Kind<'a> {
     Top,
     /// `@name(…)`.
     Arguments(Cow<'a, str>),
-    /// `(…)`, which is what stands in it; after an odd number of minus signs only a number may.
-    Group {
-        negative: bool,
-    },
+    /// `f(…)`.
+    Call,
+    /// `(…)`, which is what stands in it.
+    Group,
+    /// `$[…]`.
+    Filter,
     Braces,
     Markup,
 }
 
+/// What becomes of a frame's value.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// The frame has the record of the run around it, and gives it back.
+    Run,
+    Operand,
+    /// The key of a selector's step.
+    Key,
+    /// Opened directly in markup: the items are the markup's own.
+    Spliced,
+    /// Lost: the arguments of a function in a flat run.
+    Nowhere,
+}
+
 struct Frame<'a, B: Build<'a>> {
     kind: Kind<'a>,
-    /// Where the items go; a `Group` has none.
+    place: Place,
+    /// Where the items go; a `Group` and a `Filter` have none.
     record: Option<B::Record>,
-    /// Opened directly in markup: the items are the markup's own.
-    spliced: bool,
     /// The key of the slot whose value comes.
     key: Option<Key<'a, B::Value>>,
     expression: Expression<'a, B>,
     items: usize,
     /// A separator or a comment was the last thing read.
     separated: bool,
+    /// From here on, what waits belongs to this frame.
+    base: usize,
+    /// Runs go on in one record, whatever is between them.
+    flat: bool,
+    /// An operator in a flat run waits for its operand.
+    flat_operand: bool,
+    /// Levels of records and operations below the expression, at most; and below the items before.
+    height: usize,
+    highest: usize,
 }
 
 impl<'a, B: Build<'a>> Frame<'a, B> {
-    fn new(kind: Kind<'a>, record: Option<B::Record>, expression: Expression<'a, B>) -> Frame<'a, B> {
-        Frame { kind, record, spliced: false, key: None, expression, items: 0, separated: false }
+    fn new(kind: Kind<'a>, place: Place, record: Option<B::Record>) -> Frame<'a, B> {
+        Frame {
+            kind,
+            place,
+            record,
+            key: None,
+            expression: Expression::Nothing,
+            items: 0,
+            separated: false,
+            base: 0,
+            flat: false,
+            flat_operand: false,
+            height: 0,
+            highest: 0,
+        }
     }
 }
 
@@ -120,9 +164,15 @@ enum State {
     /// Before an item.
     Item,
     /// Before an attribute or a value.
-    Expression,
-    /// After a value: an attribute may follow, or the end of the expression.
+    Run,
+    /// Before an operand of a sum or of what binds tighter.
+    Operand,
+    /// After a value: an attribute may follow, an operator, or the end of the expression.
     After,
+    /// After the `$` of a selector; after a `.` in it; after a step.
+    Selector,
+    Step,
+    Steps,
     /// In the text of `[…]`.
     Markup,
     Done,
@@ -136,6 +186,8 @@ struct Reader<'a, B: Build<'a>> {
     /// The innermost open one, and those around it.
     frame: Frame<'a, B>,
     outer: Vec<Frame<'a, B>>,
+    /// Operators and selectors that are not complete, of all open frames.
+    waiting: Vec<Waiting<'a, B>>,
     only_attribute: bool,
     attribute: Option<(Cow<'a, str>, Option<B::Value>)>,
 }
@@ -145,7 +197,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
         let mut scan = Scanner::new(text);
         scan.raw_controls = rules.raw_controls;
         let record = Some(build.record());
-        let frame = Frame::new(Kind::Top, record, Expression::Nothing);
+        let frame = Frame::new(Kind::Top, Place::Run, record);
         Reader {
             scan,
             build,
@@ -153,6 +205,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             state: State::Item,
             frame,
             outer: Vec::new(),
+            waiting: Vec::new(),
             only_attribute: false,
             attribute: None,
         }
@@ -162,8 +215,12 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
         loop {
             match self.state {
                 State::Item => self.item()?,
-                State::Expression => self.expression()?,
+                State::Run => self.run_part()?,
+                State::Operand => self.operand()?,
                 State::After => self.after()?,
+                State::Selector => self.step(true)?,
+                State::Step => self.step(false)?,
+                State::Steps => self.steps()?,
                 State::Markup => self.markup()?,
                 State::Done => break,
             }
@@ -182,7 +239,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             None => format!("expected {expected}, the text ends here"),
             Some(
                 '+' | '-' | '*' | '/' | '%' | '&' | '|' | '^' | '=' | '<' | '>' | '?' | '.' | '(' | '!' | '~' | '$',
-            ) if self.within_expression() => self.no_expressions(),
+            ) if self.within_expression() && !self.build.takes_expressions() => return self.no_expressions(),
             Some(c) if c.is_control() => format!("expected {expected}, found {}", c.escape_unicode()),
             Some(c) => format!("expected {expected}, found `{c}`"),
         };
@@ -194,8 +251,15 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     #[cold]
-    fn no_expressions(&self) -> String {
-        let c = self.scan.next_char().unwrap_or(' ');
-        format!("selectors and expressions are not supported (`{c}`): quote it if it is meant as text")
+    fn no_expressions(&self) -> ReconError {
+        no_expressions(self.scan.next_char().unwrap_or(' ').encode_utf8(&mut [0; 4]), self.scan.at)
+    }
+
+    /// Refuses the operator or the selector that is next, if the values hold none.
+    fn allow_expression(&self) -> Result<(), B::Error> {
+        match self.build.takes_expressions() {
+            true => Ok(()),
+            false => Err(self.no_expressions().into()),
+        }
     }
 }

@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use ecow::{EcoString, EcoVec};
 
 use super::ReconError;
-use super::build::{Build, Key};
+use super::build::{Build, Key, no_expressions};
+use super::expression::Operation;
 use super::number::Number;
 use super::read::{Rules, read_with};
+use super::selector::{Step, chained};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,10 @@ pub enum Tree {
     Text(EcoString),
     Data(EcoVec<u8>),
     Record(Vec<Item>),
+    /// An operator between values, a function, a condition.
+    Operation(Box<Operation<Tree>>),
+    /// `$a.b`: has at least one step.
+    Selector(Vec<Step<Tree>>),
 }
 
 /// One item of a record.
@@ -40,9 +46,9 @@ impl Tree {
 /// Reads a whole text.
 ///
 /// # Errors
-/// What breaks the grammar; selectors and expressions; more than `MAX_DEPTH` levels.
+/// What breaks the grammar; more than `MAX_DEPTH` levels.
 pub fn read_tree(text: &str) -> Result<Tree, ReconError> {
-    read_with(text, Rules::default(), TreeBuild)
+    read_with(text, Rules::default(), TreeBuild { expressions: true })
 }
 
 /// Reads the body of an envelope: what stands behind its header.
@@ -50,7 +56,8 @@ pub fn read_tree(text: &str) -> Result<Tree, ReconError> {
 /// # Errors
 /// As `read_tree`, and more than one value.
 pub fn read_body_tree(text: &str) -> Result<Tree, ReconError> {
-    read_with(text, Rules { one_value: true, ..Rules::default() }, TreeBuild).map(body_of)
+    let rules = Rules { one_value: true, ..Rules::default() };
+    read_with(text, rules, TreeBuild { expressions: true }).map(body_of)
 }
 
 /// The body that a record's items are behind a header: none is `Absent`, one plain value is that value.
@@ -67,7 +74,10 @@ pub fn body_of(tree: Tree) -> Tree {
     }
 }
 
-pub(crate) struct TreeBuild;
+pub(crate) struct TreeBuild {
+    /// Operations and selectors are taken.
+    pub(crate) expressions: bool,
+}
 
 impl<'a> Build<'a> for TreeBuild {
     type Value = Tree;
@@ -131,6 +141,22 @@ impl<'a> Build<'a> for TreeBuild {
             Ok(item) => Ok(Tree::Record(item.into())),
             Err(record) => Ok(Tree::Record(record)),
         }
+    }
+
+    fn takes_expressions(&self) -> bool {
+        self.expressions
+    }
+
+    fn operation(&mut self, operation: Operation<Tree>, at: usize) -> Result<Tree, ReconError> {
+        match operation {
+            // The one that the reader leaves to its builder: the sign of a number is no operation.
+            Operation::Prefix(..) if !self.expressions => Err(no_expressions("-", at)),
+            operation => operation.reduced(at).map_err(|fault| *fault),
+        }
+    }
+
+    fn selector(&mut self, steps: Vec<Step<Tree>>, _: usize) -> Result<Tree, ReconError> {
+        Ok(chained(steps))
     }
 }
 

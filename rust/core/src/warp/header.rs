@@ -83,7 +83,7 @@ fn read_any(text: &str) -> Result<Message<'_>, Fail> {
         return Err(fail(start, NO_ENVELOPE));
     }
     let rules = Rules { strict_arguments: true, ..Rules::default() };
-    let (name, value, end) = first_attribute(text, start, rules, TreeBuild).map_err(Box::new)?;
+    let (name, value, end) = first_attribute(text, start, rules, TreeBuild { expressions: false }).map_err(Box::new)?;
     let tag = Tag::of(name.as_bytes()).ok_or_else(|| fail(start, format!("{NO_ENVELOPE}: unknown tag @{name}")))?;
     let body = body(text, end)?;
     let mut message = Message { tag, node: Cow::Borrowed(""), lane: Cow::Borrowed(""), prio: 0.0, rate: 0.0, body };

@@ -22,7 +22,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
                 Some(_) => {}
                 None => return Err(self.unexpected("`}`").into()),
             },
-            Kind::Arguments(_) => match c {
+            Kind::Arguments(_) | Kind::Call => match c {
                 Some(b')') if !(self.frame.separated && self.rules.strict_arguments) => {
                     return self.close_arguments();
                 }
@@ -41,7 +41,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
         if self.frame.items > 0 && self.rules.one_value && self.outer.is_empty() {
             return Err(self.unexpected("the end: a body is one value").into());
         }
-        self.state = State::Expression;
+        self.state = State::Run;
         Ok(())
     }
 
@@ -98,12 +98,12 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             }
             Some(b'#') => self.state = State::Item,
             Some(b'}') if matches!(self.frame.kind, Kind::Braces) => return self.close_record(),
-            Some(b')') if matches!(self.frame.kind, Kind::Arguments(_)) => return self.close_arguments(),
+            Some(b')') if matches!(self.frame.kind, Kind::Arguments(_) | Kind::Call) => return self.close_arguments(),
             None if matches!(self.frame.kind, Kind::Top) => self.state = State::Done,
             _ => {
                 let expected = match self.frame.kind {
                     Kind::Braces => "a separator or `}`",
-                    Kind::Arguments(_) => "a separator or `)`",
+                    Kind::Arguments(_) | Kind::Call => "a separator or `)`",
                     _ => "a separator or the end",
                 };
                 return Err(self.unexpected_after_value(expected).into());
@@ -116,9 +116,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     #[cold]
     pub(super) fn unexpected_after_value(&self, expected: &str) -> ReconError {
         match self.scan.peek() {
-            Some(
-                b'+' | b'-' | b'*' | b'/' | b'%' | b'&' | b'|' | b'^' | b'=' | b'<' | b'>' | b'?' | b'.' | b'(' | b'!',
-            ) => ReconError { offset: self.scan.at, reason: self.no_expressions() },
+            Some(b'*' | b'/' | b'%' | b'.') if !self.build.takes_expressions() => self.no_expressions(),
             _ => self.unexpected(expected),
         }
     }
@@ -142,7 +140,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             self.commit()?;
             return self.close();
         }
-        self.state = State::Expression;
+        self.state = State::Run;
         Ok(())
     }
 
@@ -169,6 +167,8 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
         }
         self.frame.items += 1;
         self.frame.separated = false;
+        self.frame.highest = self.frame.highest.max(self.frame.height);
+        self.frame.height = 0;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Expression, Frame, Kind, Reader, State};
+use super::{Frame, Kind, Place, Reader, State};
 use crate::recon::build::Build;
 
 impl<'a, B: Build<'a>> Reader<'a, B> {
@@ -43,7 +43,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
                 let kind = if c == Some(b'{') { Kind::Braces } else { Kind::Markup };
                 let state = if matches!(kind, Kind::Markup) { State::Markup } else { State::Item };
                 let record = self.frame.record.take();
-                self.open_frame(Frame { spliced: true, ..Frame::new(kind, record, Expression::Nothing) })?;
+                self.open_frame(Frame::new(kind, Place::Spliced, record))?;
                 self.state = state;
                 Ok(())
             }

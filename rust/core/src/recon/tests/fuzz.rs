@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 use super::properties::all_readers;
 use super::*;
 
-const GRAMMAR: &[u8] = b"{}[]()@,;:\"'`\\#%-+.0x19eEtrue \n\tab$=_\x00\xC3\xA9";
+const GRAMMAR: &[u8] = b"{}[]()@,;:\"'`\\#%-+*/&|^=<>?!~.0x19eEtrue \n\tab$_\x00\xC3\xA9";
 
 fn seconds() -> u64 {
     match std::env::var("SHOAL_FUZZ_SECONDS") {

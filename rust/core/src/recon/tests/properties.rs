@@ -47,6 +47,23 @@ fn tokens() -> impl Strategy<Value = String> {
         "\"x y\"",
         "$",
         "+",
+        "*",
+        "!",
+        "~",
+        "&&",
+        "|",
+        "^",
+        "==",
+        "=>",
+        "<",
+        ">",
+        "?",
+        " : ",
+        "f(",
+        "$a",
+        ".b",
+        "#0",
+        "$*",
         "{a:1,b:\"x\"}",
         "\t",
     ]);
@@ -89,15 +106,36 @@ fn read_back(tree: Tree) -> Tree {
         Tree::Number(Number::Float(x)) if x.fract() == 0.0 && x.abs() < 9_007_199_254_740_992.0 => {
             if x == 0.0 && x.is_sign_negative() { tree } else { Tree::Number(Number::Int(x as i64)) }
         }
-        Tree::Record(items) => {
-            let items = items.into_iter().map(|item| match item {
-                Item::Attr(name, value) => Item::Attr(name, read_back(value)),
-                Item::Slot(key, value) => Item::Slot(read_back(key), read_back(value)),
-                Item::Value(value) => Item::Value(read_back(value)),
-            });
-            Tree::Record(items.collect())
+        mut other => {
+            children(&mut other).into_iter().for_each(|tree| *tree = read_back(std::mem::replace(tree, Tree::Absent)));
+            other
         }
-        other => other,
+    }
+}
+
+/// The trees that a tree is made of.
+fn children(tree: &mut Tree) -> Vec<&mut Tree> {
+    match tree {
+        Tree::Record(items) => items
+            .iter_mut()
+            .flat_map(|item| match item {
+                Item::Slot(key, value) => vec![key, value],
+                Item::Attr(_, value) | Item::Value(value) => vec![value],
+            })
+            .collect(),
+        Tree::Operation(operation) => match &mut **operation {
+            Operation::Prefix(_, a) => vec![a],
+            Operation::Infix(_, a, b) | Operation::Invoke(a, b) | Operation::Lambda(a, b) => vec![a, b],
+            Operation::Conditional(a, b, c) => vec![a, b, c],
+        },
+        Tree::Selector(steps) => steps
+            .iter_mut()
+            .filter_map(|step| match step {
+                Step::Get(value) | Step::Filter(value) | Step::Literal(value) => Some(value),
+                _ => None,
+            })
+            .collect(),
+        _ => vec![],
     }
 }
 
@@ -175,7 +213,10 @@ fn plans() -> Vec<Plan> {
 pub(crate) fn all_readers(text: &str) {
     let tree = read_tree(text);
     let checked = check(text, Rules::default());
-    assert_eq!(tree.as_ref().err(), checked.as_ref().err(), "{text:?}");
+    match &checked {
+        Err(error) if error.reason.contains("expressions are not supported") => {}
+        _ => assert_eq!(tree.as_ref().err(), checked.as_ref().err(), "{text:?}"),
+    }
     for error in [read(text).err(), read_body(text).err(), check_body(text).err(), checked.err()].into_iter().flatten()
     {
         assert!(error.offset <= text.len() && !error.reason.is_empty(), "{text:?}: {error:?}");
@@ -206,14 +247,7 @@ fn finite(tree: &mut Tree) {
         Tree::Number(Number::Float(x)) if x.is_infinite() => {
             *tree = Tree::text(if *x > 0.0 { "Infinity" } else { "-Infinity" });
         }
-        Tree::Record(items) => items.iter_mut().for_each(|item| match item {
-            Item::Slot(key, value) => {
-                finite(key);
-                finite(value);
-            }
-            Item::Attr(_, value) | Item::Value(value) => finite(value),
-        }),
-        _ => {}
+        other => children(other).into_iter().for_each(finite),
     }
 }
 

@@ -139,3 +139,61 @@ proptest::proptest! {
         proptest::prop_assert_eq!(read(&bytes, pieces), read(&bytes, bytes.len().max(1)));
     }
 }
+
+/// Everything that recorded clients have sent, as frames.
+fn recorded() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/recordings");
+    let mut seeds = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "jsonl") {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = entry["text"].as_str().unwrap_or_default();
+            let last = if entry["fin"] == false { 0 } else { 0x80 };
+            if entry["dir"] == "c2s" && text.len() < 500 {
+                match entry["op"].as_str() {
+                    Some("text") => bytes.extend(frame(last | 1, text.as_bytes())),
+                    Some("cont") => bytes.extend(frame(last, text.as_bytes())),
+                    Some("ping") => bytes.extend(frame(0x89, text.as_bytes())),
+                    Some("close") => bytes.extend(frame(0x88, &1000u16.to_be_bytes())),
+                    _ => {}
+                }
+            }
+        }
+        seeds.push(bytes);
+    }
+    assert!(seeds.len() > 20);
+    seeds
+}
+
+const GRAMMAR: &[u8] =
+    &[0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8a, 0xc1, 0x7d, 0x7e, 0x7f, 0xfd, 0xfe, 0xff];
+
+/// The same log and the same fault whether the bytes come at once or in pieces; what comes out is text.
+fn try_one(bytes: &[u8]) {
+    let whole = read(bytes, bytes.len().max(1));
+    for pieces in [1, 3, 64] {
+        assert_eq!(read(bytes, pieces), whole, "in pieces of {pieces}");
+    }
+    let mut inflating = Reader::new(&limits(), true);
+    let mut copy = bytes.to_vec();
+    if let Ok(taken) = inflating.parse(&mut copy, &mut Log::default()) {
+        assert!(taken <= bytes.len());
+    }
+}
+
+#[test]
+fn kept_inputs_are_read() {
+    crate::fuzz::corpus("socket").iter().for_each(|bytes| try_one(bytes));
+    recorded().iter().for_each(|bytes| try_one(bytes));
+}
+
+#[test]
+#[ignore = "long"]
+fn fuzz_the_websocket_reader() {
+    crate::fuzz::fuzz("socket", recorded(), GRAMMAR, try_one);
+}
