@@ -309,16 +309,19 @@ fn grown() -> crate::declaration::Declaration {
     serde_json::from_value(decl).expect("the declaration is complete")
 }
 
+/// As `Shard::news` has it.
+type News = (u16, u64, Vec<u8>);
+
 /// Records of a source whose fields are known, in batches that end with the run: the third part has a new field, each
 /// second time.
-fn growing(one_by_one: bool) -> (serde_json::Value, Vec<bool>, Vec<(u16, u64, Vec<u8>)>) {
+fn growing(one_by_one: bool) -> (serde_json::Value, Vec<bool>, Vec<News>) {
     let mut shard = Shard::new(declaration(true), true, false).unwrap();
     shard.one_by_one = one_by_one;
     let source = serde_json::json!({"name": "test", "target": [0, 0], "known": ["set aside"]});
     shard.ingest(serde_json::from_value(source).unwrap()).unwrap();
     let record = |i: usize| {
         let more = match i {
-            400.. if i % 2 == 0 => format!(", \"w\": {i}.25"),
+            400.. if i.is_multiple_of(2) => format!(", \"w\": {i}.25"),
             _ => String::new(),
         };
         let start = format!("{{\"id\": \"v{}\", \"n\": {i}, \"speed\": {}.5, \"lat\": 1.0", i % 7, i % 50);
