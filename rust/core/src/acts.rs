@@ -3,7 +3,7 @@
 
 use crate::envelope::{Body, Bulk, Envelope, Lane, Node, Origin};
 use crate::fold::{self};
-use crate::population::column::Column;
+use crate::population::column::{Column, fit, fits};
 use crate::population::{Population, PopulationId};
 use crate::shard::Shard;
 use crate::timers::{TimerNumber, TimerOp};
@@ -76,17 +76,21 @@ impl Shard {
         alone.then_some((&mut population.table, turn.row, &mut turn.log))
     }
 
-    pub fn map_put(&mut self, within: Within, map: u16, key: Value, value: Value) -> Result<(), Refusal> {
+    pub fn map_put(&mut self, within: Within, map: u16, mut key: Value, mut value: Value) -> Result<(), Refusal> {
         let turn = match within {
             Within::Open => &mut self.turn,
             Within::Parked(number) => self.parked.get_mut(&number).ok_or(Refusal::NotInTurn)?,
         };
         let population = &mut self.populations[turn.population.0 as usize];
         let table = &population.table.maps[map as usize];
-        let name = || population.decl.maps[map as usize].name.clone();
-        let fit = crate::population::column::fit;
-        let key = fit(table.key_type(), key).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
-        let value = fit(table.value_type(), value).map_err(|misfit| Refusal::Misfit { lane: name(), misfit })?;
+        let (key_type, value_type) = (table.key_type(), table.value_type());
+        let misfit = |misfit| Refusal::Misfit { lane: population.decl.maps[map as usize].name.clone(), misfit };
+        if !fits(key_type, &key) {
+            key = fit(key_type, key).map_err(misfit)?;
+        }
+        if !fits(value_type, &value) {
+            value = fit(value_type, value).map_err(misfit)?;
+        }
         let mark = turn.log.mark();
         let table = &mut population.table;
         if let Err(limit) = table.map_put(turn.row, map, key, value, &mut turn.log) {
