@@ -14,7 +14,10 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             _ => (Kind::Markup, State::Markup),
         };
         let record = match place {
-            Place::Run => self.take_record()?,
+            Place::Run => {
+                self.check_open()?;
+                self.take_record()?
+            }
             _ => self.build.record(),
         };
         self.open_frame(Frame::new(kind, place, Some(record)))?;
@@ -24,10 +27,10 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
 
     /// Opens the parenthesis that is next: with the record of the run, which makes what stands in it flat, or not.
     pub(super) fn open_group(&mut self, place: Place) -> Result<(), B::Error> {
-        let place = if self.frame.flat_operand && place == Place::Operand { Place::Run } else { place };
+        let place = if self.frame.flat_sum.is_some() && place == Place::Operand { Place::Run } else { place };
         let mut frame = Frame::new(Kind::Group, place, None);
         if place == Place::Run {
-            frame.flat = true;
+            (frame.flat, frame.sealed) = (true, self.frame.sealed);
             frame.expression = Expression::Record(self.take_record()?);
         }
         self.open_frame(frame)
@@ -145,7 +148,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
                     let mut record = self.build.record();
                     self.build.push(&mut record, value)?;
                     self.frame.expression = Expression::Record(record);
-                    self.frame.flat = true;
+                    (self.frame.flat, self.frame.sealed) = (true, false);
                 }
                 self.scan.at += 1;
                 self.state = State::Run;
@@ -162,6 +165,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
         let value = match frame.expression {
             expression if frame.place == Place::Run => {
                 self.frame.expression = expression;
+                self.frame.sealed = frame.sealed;
                 return self.after_record();
             }
             Expression::Record(record) => Expression::Value(self.build.end(record, self.scan.at)?),
