@@ -139,7 +139,7 @@ struct Frame<'a, B: Build<'a>> {
     /// A separator or a comment was the last thing read.
     separated: bool,
     /// From here on, what waits belongs to this frame.
-    base: usize,
+    base: u32,
     /// Runs go on in one record, whatever is between them.
     flat: bool,
     /// The sum that is being read, where it is in a flat run.
@@ -147,8 +147,8 @@ struct Frame<'a, B: Build<'a>> {
     /// The record of the run takes no more.
     sealed: bool,
     /// Levels of records and operations below the expression, at most; and below the items before.
-    height: usize,
-    highest: usize,
+    height: u16,
+    highest: u16,
 }
 
 impl<'a, B: Build<'a>> Frame<'a, B> {

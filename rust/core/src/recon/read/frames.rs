@@ -26,6 +26,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// Opens the parenthesis that is next: with the record of the run, which makes what stands in it flat, or not.
+    #[cold]
     pub(super) fn open_group(&mut self, place: Place) -> Result<(), B::Error> {
         let place = if self.frame.flat_sum.is_some() && place == Place::Operand { Place::Run } else { place };
         let mut frame = Frame::new(Kind::Group, place, None);
@@ -37,10 +38,12 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     pub(super) fn open_frame(&mut self, mut frame: Frame<'a, B>) -> Result<(), B::Error> {
-        frame.base = self.waiting.len();
-        if self.outer.len() + frame.base >= MAX_DEPTH {
+        let waiting = self.waiting.len();
+        if self.outer.len() + waiting >= MAX_DEPTH {
             return Err(self.too_deep().into());
         }
+        // Not above `MAX_DEPTH`.
+        frame.base = waiting as u32;
         self.scan.at += 1;
         self.outer.push(std::mem::replace(&mut self.frame, frame));
         self.state = State::Run;
@@ -132,6 +135,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// After an expression in a group: a comma makes it a record, which takes all that follows.
+    #[cold]
     pub(super) fn after_group_item(&mut self) -> Result<(), B::Error> {
         if self.frame.place == Place::Key {
             // No item of a record, but a key: lines may end before its parenthesis.

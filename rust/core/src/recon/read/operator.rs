@@ -8,6 +8,7 @@ use crate::recon::number;
 
 impl<'a, B: Build<'a>> Reader<'a, B> {
     /// Before an operand: its prefix operators, or a value.
+    #[cold]
     pub(super) fn operand(&mut self) -> Result<(), B::Error> {
         self.scan.skip_spaces();
         match self.scan.peek() {
@@ -27,6 +28,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// The prefix operator that is next; a minus before digits belongs to the number.
+    #[cold]
     pub(super) fn prefix(&mut self) -> Result<(), B::Error> {
         let at = self.scan.at;
         let operator = match self.scan.peek() {
@@ -80,6 +82,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// A value has been read where an operand may stand.
+    #[cold]
     pub(super) fn primary(&mut self, value: Expression<'a, B>) -> Result<(), B::Error> {
         if let Some(What::Selector(_)) = self.last() {
             return self.key(value);
@@ -124,8 +127,19 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// After a record that is the run's own: operators that follow make it a flat run.
+    #[inline]
     pub(super) fn after_record(&mut self) -> Result<(), B::Error> {
         self.scan.skip_spaces();
+        let operator = matches!(self.scan.peek(), Some(b'(' | b'+' | b'-' | b'*' | b'/' | b'%'));
+        if operator || self.frame.flat_sum.is_some() {
+            return self.after_flat();
+        }
+        self.state = State::After;
+        Ok(())
+    }
+
+    #[cold]
+    fn after_flat(&mut self) -> Result<(), B::Error> {
         match self.scan.peek() {
             Some(b'(') => {
                 self.allow_expression()?;
@@ -162,6 +176,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// An operator between runs is next.
+    #[cold]
     pub(super) fn between_runs(&mut self) -> Result<(), B::Error> {
         self.allow_expression()?;
         let compared = matches!(self.last(), Some(What::Infix(operator, _)) if operator.level() == level::COMPARISON);
@@ -216,6 +231,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// Completes all that waits for the end of the expression. False: a colon was next, and was that of a condition.
+    #[cold]
     pub(super) fn end_operators(&mut self) -> Result<bool, B::Error> {
         let colon = self.scan.peek() == Some(b':');
         if colon {

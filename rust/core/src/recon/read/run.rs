@@ -156,7 +156,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             Some(b'=' | b'!' | b'<' | b'>' | b'&' | b'|' | b'^' | b'?') => return self.between_runs(),
             _ => {}
         }
-        if self.waiting.len() > self.frame.base && !self.end_operators()? {
+        if self.waiting.len() > self.frame.base as usize && !self.end_operators()? {
             return Ok(());
         }
         match self.frame.kind {

@@ -30,7 +30,7 @@ pub(super) enum What<'a, B: Build<'a>> {
 impl<'a, B: Build<'a>> Reader<'a, B> {
     /// The last thing that waits in this frame.
     pub(super) fn last(&self) -> Option<&What<'a, B>> {
-        let own = self.waiting.len() > self.frame.base;
+        let own = self.waiting.len() > self.frame.base as usize;
         self.waiting.last().filter(|_| own).map(|waiting| &waiting.what)
     }
 
@@ -46,8 +46,9 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// A tree is walked by recursion, so its operators count as levels.
+    #[cold]
     fn within_depth(&self) -> Result<(), B::Error> {
-        match self.outer.len() + self.waiting.len() + self.frame.height > MAX_DEPTH {
+        match self.outer.len() + self.waiting.len() + usize::from(self.frame.height) > MAX_DEPTH {
             false => Ok(()),
             true => Err(self.too_deep().into()),
         }
