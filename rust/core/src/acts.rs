@@ -86,10 +86,8 @@ impl Shard {
         let kinds = (table.key_type(), table.value_type());
         let (key, value) = match fits(kinds.0, &key) && fits(kinds.1, &value) {
             true => (key, value),
-            false => fit_entry(kinds, key, value).map_err(|misfit| Refusal::Misfit {
-                lane: population.decl.maps[map as usize].name.clone(),
-                misfit,
-            })?,
+            false => fit_entry(kinds, key, value)
+                .map_err(|misfit| Refusal::Misfit { lane: population.decl.maps[map as usize].name.clone(), misfit })?,
         };
         let mark = turn.log.mark();
         let table = &mut population.table;
