@@ -40,8 +40,9 @@ from shoal.lanes.alarm import Alarm, AlarmState
 from shoal.lanes.command import Command, Send, SendNothing
 from shoal.lanes.fold import Fold
 from shoal.lanes.folds import Count, Ewma, Latest
+from shoal.lanes.history import History, Stamped
 from shoal.lanes.lane import Lane, Num
-from shoal.lanes.later import Ask, History, Idle, Pusher, Request, Stamped, Supply
+from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members

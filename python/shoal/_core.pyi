@@ -166,6 +166,21 @@ class Counts:
         """ "open", "done" or the reason why it failed."""
 
 @final
+class Preview:
+    """A look at a source's first records. ``file`` is JSON: ``shoal.sources.FileDecl``. Errors: RunFailed."""
+
+    def __new__(cls, file: bytes) -> Self: ...
+    def look(self, frm: int, to: int, seconds: float, /) -> list[bytes]:
+        """Records ``frm`` to ``to`` as JSON, unreadable ones left out: when they are there, or the source or the
+        patience has ended. Errors: RunFailed.
+        """
+    def header(self) -> list[str] | None:
+        """The columns, where records are rows of delimited text."""
+    def total(self) -> int | None:
+        """How many records there are, if the source has been read to its end."""
+    def close(self) -> None: ...
+
+@final
 class Shard:
     """Twins of one app in one process; used by the thread that made it (WrongThread)."""
 
@@ -231,8 +246,23 @@ class Shard:
     def post_to(
         self, population: int, parameters: Sequence[str], command: int, body: Any, origin: str = "outside"
     ) -> None: ...
-    def ingest(self, source: bytes, where: Callable[[Any], bool] | None, to: Callable[[Any], str] | None) -> int:
-        """Starts a reader. ``source`` is JSON: ``shoal.sources.SourceDecl``. Returns the source's number."""
+    def ingest(
+        self,
+        source: bytes,
+        where: Callable[[Any], bool] | None,
+        to: Callable[[Any], str] | None,
+        preview: Preview | None = None,
+    ) -> int:
+        """Starts a reader. ``source`` is JSON: ``shoal.sources.SourceDecl``. Returns the source's number.
+
+        ``preview``: the source has been looked at, and goes on from its first record.
+        """
+    def news(self) -> list[tuple[int, int, bytes]]:
+        """Records with a field that nobody has declared, which their sources wait with: (source, position, text)."""
+    def go_on(self, source: int, passed: Sequence[str]) -> None:
+        """A source goes on after news; it does not stop for the ``passed`` fields again."""
+    def extend(self, declaration: bytes, classes: Sequence[type], functions: Sequence[Functions]) -> None:
+        """Commits, and goes on with a declaration that only adds. Errors: DeclarationError; then nothing was done."""
     def records(self, source: int, records: Sequence[Any]) -> None:
         """Python records for a source of kind "records" (iterables, ``t.feed``)."""
     def counts(self, source: int) -> Counts: ...
@@ -287,6 +317,7 @@ __all__ = [
     "Counts",
     "DeadLetter",
     "Handle",
+    "Preview",
     "Shard",
     "Table",
     "TableView",

@@ -1,8 +1,8 @@
 """What a command takes: how the core decodes it, and how the Python object is made of what was decoded.
 
-A builtin, or a Struct, dataclass or TypedDict of builtins, is decoded by the core into slots, a slot a field. Every
-other type (renames, constraints, hooks, unions, nested records) is read to a tree, which msgspec validates: slots are
-then the paths that folds read.
+A builtin, or a Struct, dataclass or TypedDict of builtins and of `Any`, is decoded by the core into slots, a slot a
+field. Every other type (constraints, hooks, unions, nested records) is read to a tree, which msgspec validates: slots
+are then the paths that folds read.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def shape_of(declared: Any) -> BodyShape:
             f"{title(declared)} cannot be decoded from JSON",
             "use a Struct, a dataclass, a TypedDict or builtins as the body",
         )
-    if scalar_kind(info) is not None:
+    scalar = scalar_kind(info)
+    if scalar is not None and scalar[0] != "value":
         return BodyShape(declared, "scalar", info, ())
     fields = fields_of(info)
     if isinstance(declared, type) and _plain(info, fields):
@@ -78,6 +79,7 @@ _KINDS: list[tuple[shape.Type, Kind]] = [
     (shape.FloatType(), "float"),
     (shape.StrType(), "text"),
     (shape.DateTimeType(), "time"),
+    (shape.AnyType(), "value"),
 ]
 
 
@@ -95,7 +97,7 @@ def _plain(info: shape.Type, fields: tuple[shape.Field, ...]) -> bool:
     """Whether the core can decode it and the class adds nothing of its own."""
     if not 0 < len(fields) <= _MOST_FIELDS:
         return False
-    if any(field.name != field.encode_name or scalar_kind(field.type) is None for field in fields):
+    if any(scalar_kind(field.type) is None for field in fields):
         return False
     match info:
         case shape.StructType():
@@ -149,11 +151,12 @@ def plan(body: BodyShape, paths: Sequence[Path], time: str) -> BodyPlan:
     if body.info is None:
         return BodyPlan(body, "nothing", {}, "")
     scalar = scalar_kind(body.info)
-    if scalar is not None:
+    if scalar is not None and body.kind == "scalar":
         return BodyPlan(body, {"scalar": {"kind": scalar[0], "nullable": scalar[1]}}, {(): 0}, "")
     if body.kind == "record" and all(len(path) == 1 for path in paths):
         fields = [_field(field) for field in body.fields]
-        return BodyPlan(body, {"record": {"fields": fields}}, {(each.name,): i for i, each in enumerate(fields)}, time)
+        slots: dict[Path, int] = {(field.name,): i for i, field in enumerate(body.fields)}
+        return BodyPlan(body, {"record": {"fields": fields}}, slots, time)
     wanted = dict.fromkeys([*paths, (time,)] if time else paths)
     return BodyPlan(body, {"tree": {"slots": len(wanted)}}, {path: i for i, path in enumerate(wanted)}, time)
 
@@ -161,7 +164,7 @@ def plan(body: BodyShape, paths: Sequence[Path], time: str) -> BodyPlan:
 def _field(field: shape.Field) -> BodyField:
     scalar = scalar_kind(field.type)
     assert scalar is not None
-    return BodyField(field.name, scalar[0], scalar[1], bool(field.required))
+    return BodyField(field.encode_name, scalar[0], scalar[1], bool(field.required))
 
 
 def _codec(body: BodyShape, names: list[str]) -> tuple[Any, ...]:
@@ -226,7 +229,7 @@ def _slot_form(info: shape.Type, path: Path) -> Callable[[Any], Any] | None:
     for name in path:
         info = next(field.type for field in fields_of(info) if field.name == name)
     try:
-        return form_of(rebuild(info)).encoder(".".join(path) or "the body")
+        return _form(info).encoder(".".join(path) or "the body")
     except Misfit:
         # a mutable value can only be counted or be the time, which need no form
         return lambda value: None if value is None else True
@@ -274,4 +277,11 @@ def path_type(info: shape.Type, path: Path) -> shape.Type:
 
 def path_form(info: shape.Type, path: Path) -> Form:
     """The column form of the values at a path. Errors: KeyError, Misfit."""
-    return form_of(rebuild(path_type(info, path)))
+    return _form(path_type(info, path))
+
+
+def _form(info: shape.Type) -> Form:
+    """Errors: Misfit."""
+    # `Any | None` is no type of msgspec's own
+    anything = any(isinstance(each, shape.AnyType) for each in alternatives(info))
+    return form_of(Any if anything else rebuild(info))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 ColumnType = Literal["bool", "int64", "float64", "point", "string", "bytes", "timestamp", "value"]
-# "bool" "int" "float" "text" "time" {"text_choice": [...]} {"int_choice": [...]}
+# "bool" "int" "float" "text" "time" "value" {"text_choice": [...]} {"int_choice": [...]}
 Kind = str | dict[str, list[Any]]
 # {"literal": "bus"} or {"parameter": "id"}
 Segment = dict[Literal["literal", "parameter"], str]
@@ -94,17 +94,22 @@ class Fold(msgspec.Struct, omit_defaults=True):
     """``input`` is ``{"command": {"command": i, "slots": [..]}}``, ``{"column": i}``, ``{"map": i}`` or ``"members"``.
 
     ``alpha`` and ``half_life`` (µs) belong to ``ewma``; ``limit`` (``{"constant": x}`` or ``{"column": i}``), ``clear``
-    and ``hold`` (µs) to ``above`` and ``below``.
+    and ``hold`` (µs) to ``above`` and ``below``. ``window`` is ``{"last": µs}`` or ``{"every": µs}``.
+    ``last`` (µs) and ``count`` belong to ``history``, ``text`` to ``alarm``.
     """
 
     out: int
     input: str | dict[str, Any]
-    fold: Literal["latest", "count", "sum", "mean", "min", "max", "ewma", "above", "below"]
+    fold: Literal["latest", "count", "sum", "mean", "min", "max", "ewma", "above", "below", "history", "alarm"]
     alpha: float | None = None
     half_life: int | None = None
     limit: dict[str, Any] | None = None
     clear: float | None = None
     hold: int = 0
+    window: dict[str, int] | None = None
+    last: int | None = None
+    count: int | None = None
+    text: str = ""
 
 
 class Hooks(msgspec.Struct):

@@ -120,7 +120,7 @@ class Reader:
             if lane.form.nullable:
                 return None
             raise Unset(f"{self.uri}: `{lane._label}` has no value yet")
-        decode = lane.form.decoder()
+        decode = lane._decoder()
         return cell if decode is None else decode(cell)
 
     def _entries(self, lane: Map[Any, Any]) -> Entries:

@@ -23,6 +23,7 @@ from shoal.config import load
 from shoal.dead_letters import FLUSH_SECONDS, DeadLetterFile
 from shoal.declaration import Declaration
 from shoal.errors import RunFailed
+from shoal.sources import Inferred
 from shoal.sources.opening import Feeder, declare, tells_time
 from shoal.totals import Spent, Totals
 from shoal.turn import Runner
@@ -64,6 +65,8 @@ class RunOptions:
     signals: bool = False
     # called for each exception of user code: the exception, the kind of its dead letter, the twin's URI
     on_error: OnError | None = None
+    # of an app that was inferred from its source
+    inferred: Inferred | None = None
     # called with the dead letters of each batch, after the file has taken them over
     on_dead_letters: OnDeadLetters | None = None
 
@@ -82,6 +85,11 @@ class Run:
         data, self.classes, functions = app.declaration()
         self.declaration = msgspec.json.decode(data, type=Declaration)
         self.sources = declare(app, self.declaration, options.speed)
+        if options.inferred is not None:
+            for source in self.sources:
+                known = list(options.inferred.known)
+                source.declaration = msgspec.structs.replace(source.declaration, known=known)
+                source.preview = options.inferred.preview
         self.replay = any(tells_time(source, self.declaration) for source in self.sources)
         self.shard = Shard(data, self.classes, functions, self.replay, False)
         self.dead_letters = DeadLetterFile(options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl")
@@ -187,6 +195,8 @@ class Run:
                     feeder.step()
             more = self._runner.batch(BATCH_MICROSECONDS)
             self._bury()
+            if self.options.inferred is not None and self._learn(self.options.inferred):
+                more = True
         except BaseException as error:
             # a panic of the core, a full disk, an interrupt: no batch may follow it
             self._failure = error
@@ -202,6 +212,8 @@ class Run:
 
     def _bury(self) -> None:
         letters = self.shard.dead_letters()
+        if self.options.inferred is not None:
+            letters = [self.options.inferred.on_letter(letter) for letter in letters]
         if not letters:
             self.dead_letters.flush_old()
             return
@@ -211,6 +223,19 @@ class Run:
         if self.options.strict and self.stopped_by is None:
             self.stopped_by = letters[0]
             self._ended.set()
+
+    def _learn(self, inferred: Inferred) -> bool:
+        """Has the schema grow by fields that nobody had declared. False: there is none."""
+        news = self.shard.news()
+        for source, position, text in news:
+            self.shard.go_on(source, inferred.on_news(self, position, text))
+        return bool(news)
+
+    def grow(self) -> None:
+        """Takes over what the app's classes declare by now. Errors: DeclarationError where that does not only add."""
+        data, self.classes, functions = self.app.declaration()
+        self.shard.extend(data, self.classes, functions)
+        self.declaration = msgspec.json.decode(data, type=Declaration)
 
     def _rest(self) -> None:
         """Nothing waits now: sets the alarm for what comes by itself, or sees that nothing will."""

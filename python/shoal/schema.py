@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shoal.bodies import BodyPlan
+from shoal.bodies import BodyPlan, shape_of
 from shoal.declaration import (
     Column,
     CommandLane,
@@ -87,6 +87,36 @@ class Schema:
             lane._declare(self)
         self._collect_changed()
         self._check_hooks()
+
+    # -- growth, while the class is in use
+
+    def grow(self, command: Command[Any], body: Any, lanes: Callable[[], dict[str, Declared]]) -> None:
+        """Gives a command's body more fields behind those that it has, and the class more lanes, which ``lanes`` makes
+        when the fields are there. Errors: DeclarationError, Misfit.
+        """
+        command._shape = shape_of(body)
+        self.add_lanes(lanes())
+        planned = command._plan()
+        entry = self.commands[command.number]
+        self.commands[command.number] = CommandLane(entry.name, planned.declared, entry.handler, planned.time_slot)
+        self._bodies[command.number] = planned
+
+    def add_lanes(self, lanes: dict[str, Declared]) -> None:
+        """Adds lanes behind those that it has; they may read one another. Errors: DeclarationError."""
+        for attribute, lane in lanes.items():
+            wire = {each.name: name for name, each in self.lanes.items()}
+            if attribute in self.lanes or (lane.name or attribute) in wire:
+                raise lane._mistake(
+                    f"{self.name} has a lane {lane.name or attribute!r} already", "give it another name="
+                )
+            lane._adopt(self.cls, attribute)
+            self.own_lanes[attribute] = self.lanes[attribute] = lane
+            self._check_not_hidden(attribute, lane)
+            setattr(self.cls, attribute, lane)
+            lane._check_options()
+            lane._enter(self)
+            self.resolve(lane)
+            lane._declare(self)
 
     # -- numbers, in the order of declaration
 

@@ -373,3 +373,24 @@ def test_a_second_signal_ends_a_run_at_once(tmp_path: Path) -> None:
     assert process.returncode == 0, error
     assert "waited" not in out
     assert "1 read = 0 applied" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"), [((), 0, ""), (("--strict",), 1, "stopped at the first dead letter")]
+)
+def test_a_run_whose_reader_has_gone_says_how_it_ended(
+    options: tuple[str, ...], code: int, said: str, tmp_path: Path
+) -> None:
+    app = FLEET.replace("    def on_stop(self) -> None:\n", "    def on_leave(self) -> None:\n")
+    (tmp_path / "fleet.py").write_text(app)
+    (tmp_path / "fixes.jsonl").write_text('{"id": "7", "speed": 3}\n{"id": "7", "speed": 101}\n')
+    command = [sys.executable, "-m", "shoal.cli", "run", "fleet.py", "--once", *options]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=PIPE, stderr=PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    assert process.wait(timeout=60) == code
+    assert said in errors
+    assert "Traceback" not in errors
+    assert "BrokenPipe" not in errors

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shoal import Map, OverLimit, ShoalError, Unset
+from shoal.lanes.alarm import AlarmState
 from shoal.lanes.lane import Lane
 
 Op = tuple[Any, ...]
@@ -143,7 +144,8 @@ def readable(twin: Any) -> dict[str, Any]:
             seen[name] = getattr(twin, name).items()
         elif isinstance(lane, Lane):
             try:
-                seen[name] = getattr(twin, name)
+                value = getattr(twin, name)
+                seen[name] = (repr(value), value.since) if isinstance(value, AlarmState) else value
             except Unset:
                 seen[name] = Unset
     return seen

@@ -11,7 +11,26 @@ import msgspec
 from hypothesis import strategies as st
 from property.stage import Stage
 
-from shoal import Above, App, Below, Command, Count, Ewma, Latest, Map, Max, Mean, Members, Min, Point, Sum, Twin, Value
+from shoal import (
+    Above,
+    Alarm,
+    App,
+    Below,
+    Command,
+    Count,
+    Ewma,
+    History,
+    Latest,
+    Map,
+    Max,
+    Mean,
+    Members,
+    Min,
+    Point,
+    Sum,
+    Twin,
+    Value,
+)
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -71,6 +90,8 @@ CHAIN: dict[str, Callable[[Any], Any]] = {
     "max": Max,
     "alpha": lambda lane: Ewma(lane, alpha=0.3),
     "half": lambda lane: Ewma(lane, half_life="10 s"),
+    "sliding": lambda lane: Mean(lane, last="30 s"),
+    "whole": lambda lane: Max(lane, every="10 s"),
 }
 ENDS: dict[str, Callable[[Any], Any]] = {
     **CHAIN,
@@ -78,8 +99,24 @@ ENDS: dict[str, Callable[[Any], Any]] = {
     "above": lambda lane: Above(lane, 10.0, clear=5.0),
     "held": lambda lane: Above(lane, 10.0, hold="20 s"),
     "below": lambda lane: Below(lane, 10.0, hold="5 s"),
+    "few": lambda lane: Count(lane, last="20 s"),
 }
-FOLDS = ["first", "second", "third", "total", "peak", "steps", "seen", "mean_x", "last_x", "entries"]
+FOLDS = [
+    "first",
+    "second",
+    "third",
+    "total",
+    "peak",
+    "steps",
+    "seen",
+    "mean_x",
+    "last_x",
+    "entries",
+    "recent",
+    "lately",
+    "past",
+    "alarm",
+]
 MAPS = ["little", "large"]
 LIMIT = 3
 
@@ -174,6 +211,10 @@ def build(design: Design) -> Made:
         names["mean_x"] = Mean(names["do"].body.x)
         names["last_x"] = Latest(names["go"].body.x)
         names["entries"] = Count(names["little"])
+        names["recent"] = Sum(names["number"], last="40 s")
+        names["lately"] = Count(names["do"], every="15 s")
+        names["past"] = History(names["name"], last="25 s", count=3)
+        names["alarm"] = Alarm(names["flag"], text="raised")
         for name in sorted(design.watched):
             names[f"on_{name}_changed"] = names[name].changed(_reaction(stage, name, entry=name in MAPS))
         if design.hooks:

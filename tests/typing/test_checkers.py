@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from inferring import flights, machines, readings, write
 
 import shoal
+from shoal.cli import main
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -29,6 +31,8 @@ APPLICATIONS = [
     "notebook",
     "rollup",
 ]
+# Programs that `shoal twin` writes, by the files that they are made from.
+EJECTED = {"readings.csv": readings, "flights.jsonl": flights, "machines.jsonl": machines}
 # The numbers behind the lines of mistakes.py. The stub finds these, and so must the inline types.
 BY_MYPY = {1, 2, 7, 8, 9, 10, 12, 13, 14, 15, 17, 18, 19, 20, 21}
 BY_PYRIGHT = {1, 2, 8, 9, 10, 12, 13, 14, 15, 17, 18, 20}
@@ -45,6 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in APPLICATIONS:
         shutil.copy(ROOT / "examples" / f"{name}.py", folder)
     shutil.copy(HERE / "mistakes.py", folder)
+    for name, make in EJECTED.items():
+        file = write(folder / name, make())
+        assert main(["twin", str(file), "--eject", str(folder / f"{file.stem}_ejected.py")]) == 0
     return folder
 
 
@@ -127,12 +134,12 @@ def _numbers() -> dict[int, int]:
     return lines
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize("name", [*APPLICATIONS, *(f"{Path(name).stem}_ejected" for name in EJECTED)])
 def test_mypy_accepts_the_application(mypy: dict[str, list[int]], name: str) -> None:
     assert mypy.get(f"{name}.py") is None
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize("name", [*APPLICATIONS, *(f"{Path(name).stem}_ejected" for name in EJECTED)])
 def test_pyright_accepts_the_application(pyright: dict[str, list[int]], name: str) -> None:
     assert pyright.get(f"{name}.py") is None
 

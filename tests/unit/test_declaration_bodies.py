@@ -116,7 +116,7 @@ KINDS: list[tuple[Any, str]] = [
     (Reading, "tree"),
     (Made, "tree"),
     (Pair, "tree"),
-    (Renamed, "tree"),
+    (Renamed, "record"),
     (Strict, "tree"),
     (Tagged, "tree"),
     (Listed, "tree"),

@@ -1013,10 +1013,6 @@ def test_names_of_later_versions_say_so() -> None:
         lambda: shoal.Supply(int),
         lambda: shoal.Request(int, int),
         lambda: shoal.Idle(Bus.speed, "1 s"),
-        lambda: shoal.History(Bus.speed),
-        lambda: shoal.Alarm(Bus.fast),
-        lambda: shoal.Max(Bus.speed, last="1 h"),
-        lambda: shoal.Mean(Bus.speed, every="15 min"),
         lambda: shoal.Client("warp://localhost"),
         lambda: App("x").emit(Bus.speed, "file.jsonl"),
     ]

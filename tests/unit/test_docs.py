@@ -10,11 +10,15 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
+from inferring import readings, said, write
 from wire import served
 
 from shoal import dead_letters, run
+from shoal.cli import main
 from shoal.cli.command import LONGEST_BODY
 from shoal.declaration import Settings
+from shoal.infer import kinds, late, look
+from shoal.lanes import history
 from shoal.queries import LONGEST_ANSWER
 from shoal.sources import opening
 from shoal.warp import Bounds
@@ -48,6 +52,26 @@ def test_the_readmes_twin_runs_and_its_test_passes(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_code_of_the_pages_runs(tmp_path: Path) -> None:
+    for page in sorted(ROOT.glob("docs/**/folds.md")):
+        file = tmp_path / f"{page.stem}.py"
+        file.write_text("\n".join(code_of(page)))
+        done = subprocess.run(
+            [sys.executable, "-W", "error", file], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), page.name
+
+
+def test_the_session_of_the_page_is_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/twin.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    write(Path("readings.csv"), readings())
+    shown = re.findall(r"^```console\n\$ shoal twin readings.csv\n(.*?)^serving", text, re.DOTALL | re.MULTILINE)
+    assert shown == ["".join(f"{line}\n" for line in said(Path("readings.csv")))]
+    assert main(["twin", "readings.csv", "--eject", "grid.py"]) == 0
+    assert code_of(ROOT / "docs/twin.md") == [Path("grid.py").read_text("utf-8")]
+
+
 def test_the_protocols_code_runs() -> None:
     (code,) = code_of(ROOT / "docs/protocol.md")
     exec(code, {})
@@ -64,6 +88,10 @@ def test_the_pages_settings_are_those_of_the_code() -> None:
 @pytest.mark.parametrize(
     ("figure", "value"),
     [
+        ("12 values", kinds.MOST_CHOICES),
+        ("10,000 entries a twin | the oldest", history.MOST_ENTRIES),
+        ("64 fields", late.MOST_FIELDS),
+        ("3 s", look.PATIENCE),
         ("2 ms", run.BATCH_MICROSECONDS / 1_000),
         ("5 s", run.DRAIN_SECONDS),
         ("1,000,000 bytes", dead_letters.LONGEST_RECORD),

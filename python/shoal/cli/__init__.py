@@ -1,16 +1,15 @@
 """The command line: ``shoal COMMAND …``, one command a file."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
-from shoal.cli import command, find, get, link, ls, recon, run, sync, warp
-from shoal.cli.faults import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USAGE, Fault
+from shoal.cli import command, find, get, link, ls, recon, run, sync, twin, warp
+from shoal.cli.faults import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USAGE, Fault, drop_output
 
 # As the help lists them.
 COMMANDS = {
-    "run an app": (run,),
+    "run an app": (run, twin),
     "ask a server": (ls, get, find, sync, link, command),
     "filter lines": (recon, warp),
 }
@@ -37,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # as a shell's own tools: without a word; what is still buffered has nowhere to go
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # as a shell's own tools: without a word
+        drop_output()
         return EXIT_BROKEN_PIPE
 
 

@@ -61,6 +61,11 @@ def _user_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
     return [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_NOT_THE_USERS)]
 
 
+def drop_output() -> None:
+    """The reader of standard output has gone (``| head``): what is still buffered has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Failures:
     """Shows each kind of failure of user code once, and counts those after it."""
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from shoal.cli.faults import EXIT_DONE, EXIT_FAILED, EXIT_STRICT, EXIT_USAGE, Failures, Fault, explain
-from shoal.cli.screen import add_parser
+from shoal.cli.faults import EXIT_DONE, EXIT_FAILED, EXIT_STRICT, EXIT_USAGE, Failures, Fault, drop_output, explain
+from shoal.cli.screen import Option, add_parser
 
 if TYPE_CHECKING:
     from shoal.app import App
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 PORT = 9001
 
+EXITS = f"""\
+exit code: {EXIT_DONE} done, {EXIT_STRICT} dead letter (--strict), {EXIT_USAGE} nothing has run, \
+{EXIT_FAILED} source failed"""
+
 MORE = f"""\
 example:
   shoal run transit.py --set limit=25 --watch /city --watch "/bus/*"
@@ -31,8 +35,7 @@ example:
 
 A config field is taken from --set, else from APPNAME_FIELD in the environment,
 else from [config] in transit.toml or app.toml beside the app, else its default.
-exit code: {EXIT_DONE} done, {EXIT_STRICT} dead letter (--strict), {EXIT_USAGE} nothing has run, \
-{EXIT_FAILED} source failed"""
+{EXITS}"""
 
 
 def add(commands: Any) -> None:
@@ -40,38 +43,47 @@ def add(commands: Any) -> None:
     parser, option = add_parser(commands, "run", words, MORE)
     option("app", metavar="APP.PY[:APP]", help="the file, and the app where it makes several")
     option("--set", metavar="FIELD=VALUE", action="append", default=[], dest="sets", help="set a config field")
+    option("--reload", action="store_true", help="start anew whenever the app's files change")
+    add_options(option)
+    parser.set_defaults(command=command)
+
+
+def add_options(option: Option) -> None:
+    """Options of every command that runs an app."""
     option("--host", metavar="ADDRESS", default=HOST, help=f"where to serve ({HOST}; 0.0.0.0: all networks)")
     option("--port", metavar="PORT", type=_port, help=f"where to serve ({PORT}; 0: any that is free)")
     option("--once", action="store_true", help="end with the sources; serves only with --port")
-    option("--reload", action="store_true", help="start anew whenever the app's files change")
     option("--strict", action="store_true", help="stop at the first dead letter and show it")
     option("--watch", metavar="URI", action="append", default=[], help='show these twins live: /city, "/bus/*"')
     option("--speed", metavar="N", type=_speed, help="replay files with a time at N times its pace, or max")
     option("--dead-letters", metavar="FILE", type=Path, help="in place of dead-letters/APP.jsonl")
-    parser.set_defaults(command=command)
+
+
+def options_of(chosen: argparse.Namespace) -> "RunOptions":
+    """What ``add_options`` has been told."""
+    from shoal.run import RunOptions
+
+    return RunOptions(
+        once=chosen.once,
+        strict=chosen.strict,
+        dead_letters=chosen.dead_letters,
+        speed=chosen.speed,
+        host=chosen.host,
+        port=chosen.port if chosen.port is not None or chosen.once else PORT,
+        signals=True,
+    )
 
 
 def command(chosen: argparse.Namespace) -> int:
     """Loads the app's file and runs it; gives the exit code."""
     from shoal.cli.app_file import load_app
-    from shoal.run import RunOptions
 
     if chosen.reload:
         from shoal.cli.reload import keep_running
 
         return keep_running(chosen.app)
     app, path = load_app(chosen.app)
-    port = chosen.port if chosen.port is not None or chosen.once else PORT
-    options = RunOptions(
-        once=chosen.once,
-        strict=chosen.strict,
-        dead_letters=chosen.dead_letters,
-        speed=chosen.speed,
-        host=chosen.host,
-        port=port,
-        signals=True,
-    )
-    return run_app(app, path, options, chosen.sets, chosen.watch)
+    return run_app(app, path, options_of(chosen), chosen.sets, chosen.watch)
 
 
 def run_app(
@@ -80,8 +92,12 @@ def run_app(
     options: "RunOptions | None" = None,
     sets: Sequence[str] = (),
     watched: Sequence[str] = (),
+    hint: str = "",
 ) -> int:
-    """Runs the app of the file ``path``, prints what happens, gives the exit code. ``Fault`` where it cannot start."""
+    """Runs the app of the file ``path``, prints what happens, gives the exit code. ``Fault`` where it cannot start.
+
+    ``hint`` stands behind where it serves, or runs.
+    """
     from shoal.config import beside, load, table_of
     from shoal.errors import ConfigError, DeclarationError, RunFailed
     from shoal.progress import choose
@@ -109,7 +125,9 @@ def run_app(
         for note in notes:
             print(f"shoal: {note}", file=sys.stderr)
         if run.address:
-            print(f"serving {run.address}", flush=True)
+            print(f"serving {run.address}{hint}", flush=True)
+        elif hint:
+            print(f"running {app.name}{hint}", flush=True)
         return with_loop(_drive(run, progress, failures))
     finally:
         run.close()
@@ -142,13 +160,16 @@ def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseExce
     for line in failures.lines():
         print(f"shoal: {line}", file=sys.stderr)
     sys.stderr.flush()
-    for line in totals.lines():
-        print(line)
+    lines = list(totals.lines())
     letters = run.dead_letters
     if letters.written:
         after = f" (after the {letters.start:,} bytes of earlier runs)" if letters.start else ""
-        print(f"{count(letters.written, 'dead letter')} in {letters.path}{after}")
-    sys.stdout.flush()
+        lines.append(f"{count(letters.written, 'dead letter')} in {letters.path}{after}")
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:
+        # how the run has ended is told all the same: below, and by the exit code
+        drop_output()
     if failure is not None:
         print(f"shoal: {explain(failure)}", file=sys.stderr)
         return EXIT_FAILED

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 from shoal import _core
 from shoal.bodies import plan, shape_of
-from shoal.declaration import Column, CommandLane
+from shoal.declaration import Column, CommandLane, Fold
 from shoal.errors import NotInTurn, WrongType
 from shoal.lanes.lane import Lane
-from shoal.place import not_yet
 from shoal.types import Form
 from shoal.variables import Save, Severity
 
@@ -80,14 +79,17 @@ class AlarmState:
 class OwnAlarm(AlarmState):
     """The alarm of the twin whose turn it is."""
 
-    __slots__ = ("_cell", "_twin")
+    __slots__ = ("_cell", "_follows", "_twin")
 
-    def __init__(self, label: str, twin: Twin, cell: _core.Cell) -> None:
+    def __init__(self, label: str, twin: Twin, cell: _core.Cell, follows: str) -> None:
         super().__init__(label, lambda: cell.__get__(twin) or QUIET)
         self._twin = twin
         self._cell = cell
+        # the lane that sets and clears it, or ""
+        self._follows = follows
 
     def set(self, text: str) -> None:
+        self._check("set")
         state = self._read()
         if state["active"] and state["text"] == _text(text, f"{self._label}.set"):
             return
@@ -95,9 +97,14 @@ class OwnAlarm(AlarmState):
         self._cell.__set__(self._twin, {"active": True, "acked": False, "since": since, "text": text, "by": ""})
 
     def clear(self) -> None:
+        self._check("clear")
         state = self._read()
         if state["active"]:
             self._cell.__set__(self._twin, {**state, "active": False, "since": None})
+
+    def _check(self, what: str) -> None:
+        if self._follows:
+            raise WrongType(f"{self._label}.{what}: it follows {self._follows}, which alone sets and clears it")
 
     def ack(self, by: str = "") -> None:
         state = self._read()
@@ -113,7 +120,8 @@ def _text(value: Any, label: str) -> str:
 
 
 class Alarm(Lane[AlarmState]):
-    """An alarm that handlers set and clear. ``severity`` and ``text`` are for those who show it.
+    """An alarm that handlers set and clear, or that is active while ``when``, a bool lane of the class, is true.
+    ``severity`` and ``text`` are for those who show it.
 
     It is acknowledged by ``ack()``, or from outside by the command ``NAME.ack``, whose body is who does it.
     """
@@ -136,8 +144,7 @@ class Alarm(Lane[AlarmState]):
         readonly: bool = False,
     ) -> None:
         super().__init__(name, unit, doc, save, readonly)
-        if when is not None:
-            raise not_yet("Alarm(lane)", "windows and histories; until then set and clear it in a `changed` handler")
+        self.when = when
         self.severity = severity
         self.text = text
 
@@ -148,7 +155,7 @@ class Alarm(Lane[AlarmState]):
     def __get__(self, obj: Any, owner: Any = None) -> Any:
         if obj is None:
             return self
-        return OwnAlarm(self._label, obj, self._cell)
+        return OwnAlarm(self._label, obj, self._cell, "" if self.when is None else self._source._label)
 
     if not TYPE_CHECKING:
 
@@ -167,15 +174,33 @@ class Alarm(Lane[AlarmState]):
         if self.severity not in ("info", "warning", "critical"):
             raise self._mistake(f"severity={self.severity!r}", 'it is "info", "warning" or "critical"')
         self.form = Form(AlarmState, "value", False, None, False, ())
+        if self.when is not None:
+            self._source = self._find_source(schema, self.when)
 
     def _declare(self, schema: Schema) -> None:
         schema.add_column(self, Column(self.name, "value", QUIET), decode=self._seen)
+        if self.when is not None:
+            schema.add_fold(Fold(self.column, {"column": self._source.column}, "alarm", text=self.text))
         self._cell = _core.Cell()
         self._cell._bind(self._label, self.column, "value", False, "", None, None)
         handler = None if self.readonly else self._handle_ack()
         body = plan(shape_of(str | None), (), "")
         lane = CommandLane(f"{self.name}.ack", body.declared, None if handler is None else False)
         schema.add_command(self, lane, handler, body)
+
+    def _find_source(self, schema: Schema, when: Any) -> Any:
+        """The bool lane of this class that it follows. Any: to a checker a lane in a class is a descriptor."""
+        if not isinstance(when, Lane):
+            raise self._mistake(
+                f"it follows {when!r}, which is no lane", "give a bool lane, such as Above(speed, 25.0)"
+            )
+        lane: Any = schema.own(when, self)
+        schema.resolve(lane)
+        if lane.form.column != "bool":
+            raise self._mistake(
+                f"it follows {lane._label}, which is no bool lane", "give one, such as Above(speed, 25.0)"
+            )
+        return lane
 
     def _handle_ack(self) -> Callable[[Twin, str | None], None]:
         def ack(twin: Twin, by: str | None) -> None:

@@ -14,7 +14,7 @@ from shoal.lanes.lane import MISSING, Declared, Lane
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members
 from shoal.lanes.path import fields_in
-from shoal.place import near, not_yet
+from shoal.place import near
 from shoal.shapes import Misfit, title
 from shoal.types import Form, Point, form_of
 from shoal.variables import Save, V
@@ -73,12 +73,10 @@ class Fold(Lane[V], _core.Cell):
         save: Save = "async",
     ) -> None:
         super().__init__(name, unit, doc, save, True)
-        if last is not None or every is not None:
-            raise not_yet(
-                f"{type(self).__name__}({'last' if last is not None else 'every'}=...)", "windows and histories"
-            )
         self.src = src
         self.over = over
+        self.last = last
+        self.every = every
         self.default = default
 
     if TYPE_CHECKING:
@@ -103,21 +101,41 @@ class Fold(Lane[V], _core.Cell):
             raise self._misfit(misfit) from None
 
     def _declare(self, schema: Schema) -> None:
-        schema.add_column(self, Column(self.name, self.form.column, self.initial))
-        schema.add_fold(FoldEntry(self.column, self._source.entry(), self._fold, **self._settings(schema)))
+        schema.add_column(self, Column(self.name, self.form.column, self.initial), self._decoder())
+        schema.add_fold(
+            FoldEntry(self.column, self._source.entry(), self._fold, window=self._window(), **self._settings(schema))
+        )
         self._bind(
             self._label,
             self.column,
             self.form.column,
             False,
             f"is a {type(self).__name__}, which the core writes; handlers write Value lanes",
-            self.form.decoder(),
+            self._decoder(),
             None,
         )
 
     def _result(self, source: Form | None) -> Form:
         """The fold's own type. Errors: DeclarationError for a source that it cannot fold."""
         raise NotImplementedError
+
+    def _window(self) -> dict[str, int] | None:
+        given = {option: span for option, span in (("last", self.last), ("every", self.every)) if span is not None}
+        if not given:
+            return None
+        if len(given) > 1:
+            raise self._mistake("it has both last= and every=", "last= slides, every= is the last whole window")
+        ((option, span),) = given.items()
+        if self.over is not None:
+            name = type(self).__name__
+            raise self._mistake(
+                f"over= and {option}= do not go together",
+                f"fold the roll-up's own lane: hour = {name}({self.attribute}, {option}={span!r})",
+            )
+        length = self._span(option, span)
+        if length == 0:
+            raise self._mistake(f"{option}= must be above 0")
+        return {option: length}
 
     def _settings(self, schema: Schema) -> dict[str, Any]:
         return {}

@@ -106,6 +106,10 @@ class Lane(Declared, Generic[V_co]):
     def _enter(self, schema: Schema) -> None:
         self.column = schema.next_column()
 
+    def _decoder(self) -> Callable[[Any], Any] | None:
+        """From the column's form to what users read; None where they are the same."""
+        return self.form.decoder()
+
 
 # A number lane, or a number field of a command's body.
 Num: TypeAlias = Lane[float] | float | None

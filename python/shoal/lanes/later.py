@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, Self, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, overload
 
 from shoal.duration import Seconds
 from shoal.lanes.command import Command
@@ -94,29 +93,3 @@ class Idle(Fold[bool]):
         readonly: Literal[True] = True,
     ) -> None:
         raise not_yet("Idle", WINDOWS)
-
-
-class Stamped(NamedTuple, Generic[V]):
-    """A value and when it was written."""
-
-    time: datetime
-    value: V
-
-
-class History(Fold[tuple[Stamped[V], ...]], Generic[V]):
-    """The values of a lane, back to a time or a number of them."""
-
-    def __init__(
-        self,
-        src: Lane[V],
-        /,
-        *,
-        last: Seconds | None = None,
-        count: int | None = None,
-        name: str = "",
-        unit: str = "",
-        doc: str = "",
-        save: Save = "async",
-        readonly: Literal[True] = True,
-    ) -> None:
-        raise not_yet("History", WINDOWS)

@@ -4,12 +4,19 @@ A file source is read by a thread of the core. ``FileDecl`` has the names and me
 ``rust/core/src/source.rs``. The records of an iterable come from Python, by ``Shard.records``.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
 from shoal.place import Place
+
+if TYPE_CHECKING:
+    from shoal._core import DeadLetter, Preview
+    from shoal.run import Run
 
 
 class Ingest(NamedTuple):
@@ -27,6 +34,21 @@ class Ingest(NamedTuple):
     time: str = ""
     speed: float | Literal["max"] = "max"
     place: Place = Place()
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What a run of an inferred app knows of its source, the only one."""
+
+    # the look at its first records, which the run goes on from; None: it is opened anew
+    preview: Preview | None
+    # fields that are no news
+    known: tuple[str, ...]
+    # called between commits for a record with a field that nobody has declared: the run, its position, its text.
+    # Returns the fields that need not be told of again.
+    on_news: Callable[[Run, int, bytes], Sequence[str]]
+    # the letter as a person is to read it
+    on_letter: Callable[[DeadLetter], DeadLetter]
 
 
 class FileDecl(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -60,3 +82,5 @@ class SourceDecl(msgspec.Struct, frozen=True):
     filter: bool
     # seconds of the record's time for one real second; None: as fast as it goes
     speed: float | None
+    # fields to be passed over; with them, a record with any other field waits for the host. None: it does not matter
+    known: list[str] | None = None

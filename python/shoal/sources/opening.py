@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from shoal._core import Shard
+from shoal._core import Preview, Shard
 from shoal.declaration import Declaration, Population
 from shoal.lanes.command import Command
 from shoal.place import mistake
@@ -34,6 +34,8 @@ class Source:
     records: Iterable[Any] | None
     # the shard's number for it, once it is open
     number: int = -1
+    # it has been looked at already
+    preview: Preview | None = None
 
     @property
     def name(self) -> str:
@@ -41,7 +43,9 @@ class Source:
 
     def open(self, shard: Shard) -> None:
         """Starts the reader; ``RunFailed`` where there is nothing to read."""
-        self.number = shard.ingest(msgspec.json.encode(self.declaration), self.where, self.to)
+        declared = msgspec.json.encode(self.declaration)
+        looked = () if self.preview is None else (self.preview,)
+        self.number = shard.ingest(declared, self.where, self.to, *looked)
 
 
 class Feeder:

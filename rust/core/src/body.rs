@@ -1,6 +1,7 @@
 //! The type of a command's body, as the decoder needs it, and the record that the decoder fills.
 
 use ecow::EcoString;
+use rustc_hash::FxHashSet;
 use serde::Deserialize;
 
 use crate::decode::Key;
@@ -22,6 +23,8 @@ pub enum Kind {
     TextChoice(Vec<EcoString>),
     /// One of these whole numbers (`Literal[1, 2]`).
     IntChoice(Vec<i64>),
+    /// Anything (`Any`): kept as a tree.
+    Value,
 }
 
 /// One field of a record body.
@@ -93,6 +96,8 @@ pub struct Record {
     pub given: u64,
     /// Values of `Plan::extra`, in that order; `Null` where missing.
     pub extra: Vec<Value>,
+    /// It holds a field that nobody has declared or set aside (`Plan::known`), and not null.
+    pub news: bool,
     /// The whole record as a tree; only filled for `BodyType::Tree`.
     pub tree: Value,
 }
@@ -106,6 +111,8 @@ pub struct Plan {
     /// Top-level members that routing or the clock need although the body does not declare them: kept when they are
     /// a text, a whole number or a float; any other kind is refused.
     pub extra: Vec<EcoString>,
+    /// Fields that are known and are not the body's; None: it does not matter which others there are.
+    pub known: Option<std::sync::Arc<FxHashSet<EcoString>>>,
     /// The slot that names the event's time: numbers are taken for s, ms or µs even where the field is a datetime.
     pub time_slot: Option<usize>,
     /// Times without a zone are in this one (IANA name).

@@ -122,6 +122,19 @@ pub struct FoldDecl {
     pub input: Input,
     #[serde(flatten)]
     pub kind: FoldKind,
+    /// Sum, Mean, Min, Max and Count over a part of the events only.
+    #[serde(default)]
+    pub window: Option<WindowDecl>,
+}
+
+/// Which events a windowed fold is over; µs.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowDecl {
+    /// Those of the time that ends now.
+    Last(i64),
+    /// Those of the last whole window, aligned to the clock.
+    Every(i64),
 }
 
 /// What a fold steps on.
@@ -156,6 +169,17 @@ pub enum FoldKind {
     },
     Above(Threshold),
     Below(Threshold),
+    /// The values with their times: at most `count` of them, and none older than `last` (µs).
+    History {
+        #[serde(default)]
+        last: Option<i64>,
+        count: usize,
+    },
+    /// An alarm's state, active while a bool lane is true.
+    Alarm {
+        #[serde(default)]
+        text: EcoString,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -13,6 +13,7 @@ use crate::shard::{Held, Newborn, Shard};
 use crate::timers::{TimerKey, TimerNumber};
 use crate::turn::{Cause, Phase, What};
 use crate::value::Value;
+use crate::window;
 
 impl Shard {
     pub(crate) fn dead(&mut self, envelope: Envelope, kind: Kind, reason: &str) -> Option<Step> {
@@ -472,6 +473,13 @@ impl Shard {
         let class = &mut self.populations[population.0 as usize];
         if (timer.0 as usize) < class.decl.timers.len() {
             return Some(Step::Call(What::Timer(timer)));
+        }
+        if timer == window::TIMER {
+            let turn = &mut self.turn;
+            if let Err(error) = window::elapse(class, row, turn.time, &mut turn.log) {
+                self.fail(Kind::Failed, &error.to_string());
+            }
+            return None;
         }
         let (_, out, pending) = *class.programs.holds.iter().find(|(number, ..)| *number == timer)?;
         let turn = &mut self.turn;

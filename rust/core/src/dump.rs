@@ -39,11 +39,13 @@ fn population(table: &Population) -> Json {
         .map(|row| {
             let cells: Vec<Json> = table.columns.iter().map(|column| value(&column.get(row))).collect();
             let maps: Vec<Json> = table.maps.iter().map(|map| entries(map, row)).collect();
+            let windows: Vec<Vec<String>> = table.windows.iter().map(|window| window.describe(row)).collect();
             json!({
                 "key": table.key(row),
                 "id": table.id(row).map(|id| id.0),
                 "cells": cells,
                 "maps": maps,
+                "windows": windows,
                 "dirty": table.dirty(row),
             })
         })

@@ -21,6 +21,7 @@ use crate::decode::{RowPlan, Target, Template, decode_json, decode_row};
 use crate::fold;
 use crate::inbox::{SourceQueue, Taken};
 use crate::population::{Population, PopulationId};
+use crate::preview::Preview;
 use crate::route::check_parameter;
 use crate::shard::{Counts, Shard};
 use crate::source::{self, FileSpec};
@@ -50,6 +51,10 @@ pub struct SourceDecl {
     /// Event seconds per real second; None: as fast as it goes.
     #[serde(default)]
     pub speed: Option<f64>,
+    /// Fields that are to be passed over; None: all that the body does not declare. Where it is given, a record with any
+    /// other field waits until the host has seen it (`Shard::news`).
+    #[serde(default)]
+    pub known: Option<Vec<EcoString>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +97,10 @@ pub struct Source {
     plan: Plan,
     keys: Vec<(EcoString, Part)>,
     time: Option<Part>,
+    /// As it was declared, for the wiring when a schema grows.
+    decl: SourceDecl,
+    /// The next record has a field that nobody knows.
+    pub stopped: bool,
     /// The field that `time=` names; "": none.
     pub time_field: EcoString,
     queue: Arc<SourceQueue>,
@@ -130,7 +139,7 @@ impl Source {
     /// Takes the next record of this source, if there is one now: its index in the present batch.
     #[inline]
     pub fn take(&mut self) -> Option<usize> {
-        if !self.refill() {
+        if self.stopped || !self.refill() {
             return None;
         }
         self.next += 1;
@@ -138,8 +147,19 @@ impl Source {
         Some(self.next - 1)
     }
 
+    /// Leaves a record for later: it has something that the host must see first.
+    #[cold]
+    pub fn put_back(&mut self) {
+        self.next -= 1;
+        self.counts.read -= 1;
+        self.stopped = true;
+    }
+
     /// When the next record's event was, for a replay of several files.
     pub fn upcoming(&mut self, table: &Population, zone: &jiff::tz::TimeZone) -> Upcoming {
+        if self.stopped {
+            return Upcoming::Awaited;
+        }
         if !self.refill() {
             let awaited = self.state == State::Open && self.time.is_some() && !self.closed;
             return if awaited { Upcoming::Awaited } else { Upcoming::None };
@@ -185,7 +205,7 @@ impl Source {
 
     /// Whether `take` would give a record, or learn that the source has ended.
     pub fn has_news(&self) -> bool {
-        self.next < self.batch.records.len() || self.state == State::Open && !self.queue.is_empty()
+        !self.stopped && (self.next < self.batch.records.len() || self.state == State::Open && !self.queue.is_empty())
     }
 
     #[inline(always)]
@@ -456,68 +476,38 @@ impl Drop for Source {
     }
 }
 
+/// How a source's records are decoded and routed, by the present schema.
+struct Wiring {
+    plan: Plan,
+    keys: Vec<(EcoString, Part)>,
+    time: Option<Part>,
+    direct: bool,
+    outs: Vec<u16>,
+    sweep: Option<Sweep>,
+}
+
 impl Shard {
     /// Opens a source and starts its reader. Errors: what is wrong with the file or the declaration, and how to mend it.
     pub fn ingest(&mut self, decl: SourceDecl) -> Result<u16, String> {
-        let mut plan = Plan {
-            body: BodyType::Nothing,
-            wanted: u64::MAX,
-            extra: Vec::new(),
-            time_slot: None,
-            zone: self.zone.clone(),
-        };
-        let mut keys = Vec::new();
-        let mut time = None;
-        let mut direct = false;
-        let target = decl.target.map(|(population, command)| (PopulationId(population), command));
-        if let Some((population, command)) = target {
-            let class = &self.populations[population.0 as usize];
-            let lane = &class.decl.commands[command as usize];
-            plan.body = lane.body.clone();
-            for segment in &class.decl.pattern {
-                if let crate::declaration::Segment::Parameter(name) = segment {
-                    let field = decl.key.get(name).unwrap_or(name);
-                    keys.push((field.clone(), part(&mut plan, field)));
-                }
-            }
-            time = match (decl.time.is_empty(), lane.time_slot) {
-                (false, _) => Some(part(&mut plan, &decl.time)),
-                (true, slot) => slot.map(Part::Slot),
-            };
-            if let Some(Part::Slot(at)) = time {
-                plan.time_slot = Some(at);
-            }
-            direct = !decl.filter && !matches!(plan.body, BodyType::Tree { .. });
-            if direct && lane.handler.is_none() {
-                plan.wanted = wanted(class, command as usize, &keys, time);
-            }
-        }
-        let outs = target.map_or_else(Vec::new, |(population, command)| {
-            fold::outs(&self.populations[population.0 as usize].programs.commands[command as usize])
-        });
-        let sweep = target.filter(|_| direct && time.is_none()).and_then(|(population, command)| {
-            let class = &self.populations[population.0 as usize];
-            let [(_, key)] = keys.as_slice() else { return None };
-            let key = match *key {
-                Part::Slot(at) => Target::Slot(at),
-                Part::Extra(at) => Target::Extra(at),
-            };
-            let program = &class.programs.commands[command as usize];
-            let handled = class.decl.commands[command as usize].handler.is_some();
-            (!handled && fold::may_fuse(program)).then(|| Sweep::new(program, plan.body.slots(), key))
-        });
+        self.ingest_from(decl, None)
+    }
+
+    /// The same for a source that has been looked at already.
+    pub fn ingest_from(&mut self, decl: SourceDecl, preview: Option<Preview>) -> Result<u16, String> {
+        let Wiring { plan, keys, time, direct, outs, sweep } = self.wire(&decl);
         let queue = Arc::new(SourceQueue::new(Arc::clone(&self.wake)));
-        let reader = match decl.file {
-            Some(file) => {
+        let reader = match (preview, decl.file.clone()) {
+            (Some(preview), _) => preview.hand_over(&queue),
+            (None, Some(file)) => {
                 let intake = Arc::clone(&queue) as Arc<dyn crate::batch::Intake>;
                 Some(source::spawn(file, intake).map_err(|error| format!("{}: {error}", decl.name))?)
             }
-            None => None,
+            (None, None) => None,
         };
         self.sources.push(Source {
-            name: decl.name,
-            lane: decl.lane,
-            target,
+            name: decl.name.clone(),
+            lane: decl.lane.clone(),
+            target: decl.target.map(|(population, command)| (PopulationId(population), command)),
             filter: decl.filter,
             speed: decl.speed,
             counts: Counts::default(),
@@ -526,7 +516,9 @@ impl Shard {
             plan,
             keys,
             time,
-            time_field: decl.time,
+            time_field: decl.time.clone(),
+            decl,
+            stopped: false,
             queue,
             reader,
             handed: 0,
@@ -542,6 +534,86 @@ impl Shard {
         });
         self.merging = self.sources.iter().filter(|source| source.has_time().is_some()).count() > 1;
         Ok(self.sources.len() as u16 - 1)
+    }
+
+    fn wire(&self, decl: &SourceDecl) -> Wiring {
+        let mut plan = Plan {
+            body: BodyType::Nothing,
+            wanted: u64::MAX,
+            extra: Vec::new(),
+            known: decl.known.as_ref().map(|known| Arc::new(known.iter().cloned().collect())),
+            time_slot: None,
+            zone: self.zone.clone(),
+        };
+        let Some((population, command)) = decl.target else {
+            return Wiring { plan, keys: Vec::new(), time: None, direct: false, outs: Vec::new(), sweep: None };
+        };
+        let mut keys = Vec::new();
+        let class = &self.populations[population as usize];
+        let lane = &class.decl.commands[command as usize];
+        plan.body = lane.body.clone();
+        for segment in &class.decl.pattern {
+            if let crate::declaration::Segment::Parameter(name) = segment {
+                let field = decl.key.get(name).unwrap_or(name);
+                keys.push((field.clone(), part(&mut plan, field)));
+            }
+        }
+        let time = match (decl.time.is_empty(), lane.time_slot) {
+            (false, _) => Some(part(&mut plan, &decl.time)),
+            (true, slot) => slot.map(Part::Slot),
+        };
+        if let Some(Part::Slot(at)) = time {
+            plan.time_slot = Some(at);
+        }
+        let direct = !decl.filter && !matches!(plan.body, BodyType::Tree { .. });
+        if direct && lane.handler.is_none() {
+            plan.wanted = wanted(class, command as usize, &keys, time);
+        }
+        let program = &class.programs.commands[command as usize];
+        let may_sweep = direct && time.is_none() && lane.handler.is_none() && fold::may_fuse(program);
+        let sweep = match keys.as_slice() {
+            [(_, Part::Slot(at))] if may_sweep => Some(Sweep::new(program, plan.body.slots(), Target::Slot(*at))),
+            [(_, Part::Extra(at))] if may_sweep => Some(Sweep::new(program, plan.body.slots(), Target::Extra(*at))),
+            _ => None,
+        };
+        Wiring { plan, keys, time, direct, outs: fold::outs(program), sweep }
+    }
+
+    /// The schema has grown: sources decode for it from their next record on.
+    pub(crate) fn rewire(&mut self) {
+        for at in 0..self.sources.len() {
+            let Wiring { plan, keys, time, direct, outs, sweep } = self.wire(&self.sources[at].decl);
+            let source = &mut self.sources[at];
+            source.row = match (&source.batch.shape, &source.row) {
+                (Shape::Row(header), Some(_)) => Some(RowPlan::new(&plan, header)),
+                _ => None,
+            };
+            (source.plan, source.keys, source.time, source.direct, source.outs) = (plan, keys, time, direct, outs);
+            // what is known of its records was known by the plan and the columns before
+            source.known = Known::default();
+            source.sweep = if source.row.is_none() { sweep } else { None };
+            source.seen = 0..0;
+        }
+    }
+
+    /// Records with a field that nobody knows, which their sources wait with: (source, its position, its text).
+    pub fn news(&self) -> Vec<(u16, u64, Vec<u8>)> {
+        let stopped = self.sources.iter().enumerate().filter(|(_, source)| source.stopped);
+        let told = |(at, source): (usize, &Source)| {
+            let (position, text) = source.raw(source.next);
+            (at as u16, position, text)
+        };
+        stopped.map(told).collect()
+    }
+
+    /// The host has seen the news: the source goes on, and `passed` are fields that need not be told of again.
+    pub fn go_on(&mut self, source: u16, passed: Vec<EcoString>) {
+        let source = &mut self.sources[source as usize];
+        if let Some(known) = &mut source.decl.known {
+            known.extend(passed);
+        }
+        source.stopped = false;
+        self.rewire();
     }
 }
 
@@ -589,7 +661,8 @@ pub fn time_of(value: &Value, zone: &jiff::tz::TimeZone) -> Result<Option<i64>, 
     }
 }
 
-fn row_tree(header: &[Box<str>], bytes: &[u8]) -> Value {
+/// A row as an object of its texts, without the empty ones.
+pub(crate) fn row_tree(header: &[Box<str>], bytes: &[u8]) -> Value {
     let mut rest = bytes;
     let mut members = Vec::with_capacity(header.len());
     for name in header {

@@ -6,12 +6,14 @@ mod fused;
 
 use ecow::EcoString;
 
-use crate::declaration::{ColumnType, FoldKind, Input, Limit, PopulationDecl};
+use crate::declaration::{ColumnType, FoldDecl, FoldKind, Input, Limit, PopulationDecl, WindowDecl};
+use crate::history;
 use crate::population::Population;
 use crate::population::column::{Column, Misfit, fit, point};
 use crate::timers::{TimerNumber, TimerOp};
 use crate::undo::Log;
 use crate::value::Value;
+use crate::window;
 
 pub use fused::{Cells, Fused};
 
@@ -55,6 +57,12 @@ enum Step {
         below: bool,
         hold: Option<Hold>,
     },
+    /// Over a part of the events: `Programs::windows`.
+    Window(u16),
+    /// `Programs::histories`.
+    History(u16),
+    /// What the alarm says while it is active.
+    Alarm(EcoString),
 }
 
 /// A condition must last: `pending` is true while its timer runs.
@@ -126,6 +134,10 @@ pub struct Programs {
     pub hidden: Vec<ColumnType>,
     /// What the timers of holds do: (timer, its lane, its `pending` column).
     pub holds: Vec<(TimerNumber, u16, u16)>,
+    pub windows: Vec<window::Spec>,
+    pub histories: Vec<history::Spec>,
+    /// The hidden column with the time for which the twin's timer of windows and histories is set; null: it is not armed.
+    pub alarm: Option<u16>,
 }
 
 /// A fold that cannot step: the turn fails.
@@ -146,8 +158,23 @@ impl Programs {
     pub fn compile(decl: &PopulationDecl) -> Result<Self, String> {
         let mut hidden = Vec::new();
         let mut holds = Vec::new();
-        let steps: Vec<Step> =
-            decl.folds.iter().map(|fold| step(decl, fold.out, &fold.kind, &mut hidden, &mut holds)).collect();
+        let (mut windows, mut histories, mut alarm) = (Vec::new(), Vec::new(), None);
+        let mut steps = Vec::with_capacity(decl.folds.len());
+        for fold in &decl.folds {
+            let elapses = fold.window.is_some() || matches!(fold.kind, FoldKind::History { last: Some(_), .. });
+            if elapses && alarm.is_none() {
+                alarm = Some((decl.columns.len() + hidden.len()) as u16);
+                hidden.push(ColumnType::Int64);
+            }
+            steps.push(match (fold.window, &fold.kind) {
+                (Some(span), _) => windowed(decl, fold, span, &mut windows)?,
+                (None, FoldKind::History { last, count }) => {
+                    histories.push(history::Spec { out: fold.out as u16, last: *last, count: (*count).max(1) });
+                    Step::History(histories.len() as u16 - 1)
+                }
+                (None, _) => step(decl, fold.out, &fold.kind, &mut hidden, &mut holds),
+            });
+        }
         let program = |starts: &dyn Fn(&Input, &FoldKind) -> bool| -> Result<Box<[Op]>, String> {
             let mut ops = Vec::new();
             for (number, fold) in decl.folds.iter().enumerate() {
@@ -165,7 +192,7 @@ impl Programs {
         let maps = (0..decl.maps.len())
             .map(|i| program(&|input, _| matches!(input, Input::Map(map) if *map == i)))
             .collect::<Result<_, _>>()?;
-        Ok(Programs { commands, columns, maps, hidden, holds })
+        Ok(Programs { commands, columns, maps, hidden, holds, windows, histories, alarm })
     }
 }
 
@@ -177,6 +204,22 @@ fn reads(input: &Input, kind: &FoldKind, column: usize) -> bool {
         _ => false,
     };
     limit || matches!(input, Input::Column(source) if *source == column)
+}
+
+/// Errors: a fold that has no windows, and a window without a length.
+fn windowed(
+    decl: &PopulationDecl,
+    fold: &FoldDecl,
+    span: WindowDecl,
+    windows: &mut Vec<window::Spec>,
+) -> Result<Step, String> {
+    let (WindowDecl::Last(length) | WindowDecl::Every(length)) = span;
+    let spec = window::Spec::new(decl, fold.out, &fold.kind, span).filter(|_| length > 0);
+    let Some(spec) = spec else {
+        return Err(format!("{}.{} cannot be over a window", decl.name, decl.columns[fold.out].name));
+    };
+    windows.push(spec);
+    Ok(Step::Window(windows.len() as u16 - 1))
 }
 
 fn step(
@@ -217,6 +260,9 @@ fn step(
             let below = matches!(kind, FoldKind::Below(_));
             Step::Threshold { limit: threshold.limit.clone(), clear: threshold.clear, below, hold }
         }
+        FoldKind::Alarm { text } => Step::Alarm(text.clone()),
+        // it has its number from `compile`
+        FoldKind::History { .. } => Step::History(0),
     }
 }
 
@@ -386,6 +432,26 @@ fn one(
     log: &mut Log,
 ) -> Result<bool, Misfit> {
     let out = op.out;
+    if let Step::Window(number) = op.step {
+        let x = match op.from {
+            From::Slot(slot) => slots[slot as usize].clone(),
+            From::Column(column) => population.columns[column as usize].get(row),
+            From::Event => Value::Bool(true),
+            From::Pair(..) => return Ok(false),
+        };
+        return window::step(population, row, number, &x, now, log);
+    }
+    if let (Step::History(number), From::Column(column)) = (&op.step, op.from) {
+        let x = population.columns[column as usize].get(row);
+        let spec = population.histories[*number as usize].clone();
+        return Ok(spec.step(population, row, x, now, log));
+    }
+    if let (Step::Alarm(text), From::Column(column)) = (&op.step, op.from) {
+        if population.columns[column as usize].get(row).is_null() {
+            return Ok(false);
+        }
+        return Ok(alarm(population, row, out, flag(population, column, row), text, now, log));
+    }
     if let Step::Count = op.step {
         let given = match op.from {
             From::Slot(slot) => !slots[slot as usize].is_null(),
@@ -473,7 +539,9 @@ fn one(
                 _ => population.put_bool(row, out, next, log),
             }
         }
-        Step::Latest | Step::Count | Step::SumInt => unreachable!("handled above"),
+        Step::Latest | Step::Count | Step::SumInt | Step::Window(_) | Step::History(_) | Step::Alarm(_) => {
+            unreachable!("handled above")
+        }
     }
     Ok(true)
 }
@@ -505,6 +573,32 @@ fn latest(op: &Op, population: &mut Population, row: u32, slots: &[Value], log: 
     let value = fit(population.columns[op.out as usize].kind(), value)?;
     population.put(row, op.out, value, log);
     Ok(true)
+}
+
+/// An alarm follows a bool lane: `since` when it is active, with what a person reads; it keeps its acknowledgement and its
+/// text when it is over. False: it is as it was.
+fn alarm(population: &mut Population, row: u32, out: u16, on: bool, text: &EcoString, now: i64, log: &mut Log) -> bool {
+    let state = population.columns[out as usize].get(row);
+    let Value::Map(members) = &state else { return false };
+    let active = members.iter().any(|(name, value)| name == "active" && *value == Value::Bool(true));
+    if active == on {
+        return false;
+    }
+    let next = members.iter().map(|(name, value)| {
+        let value = match (name.as_str(), on) {
+            ("active", _) => Value::Bool(on),
+            ("since", true) => Value::Time(now),
+            ("since", false) => Value::Null,
+            ("acked", true) => Value::Bool(false),
+            ("text", true) => Value::Text(text.clone()),
+            ("by", true) => Value::Text(EcoString::new()),
+            _ => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    let next = Value::Map(next.collect());
+    population.put(row, out, next, log);
+    true
 }
 
 /// A step of whole numbers, which stay whole.

@@ -1,19 +1,20 @@
 //! The heart of Shoal, without Python. In the order of an event:
 //!
 //! - `source`: reader threads turn files into batches of records (`batch`)
+//! - `preview`: a look at the first of them, by which an app can be inferred
 //! - `inbox`: where they leave them, bounded; wakes the shard's thread once per batch
 //! - `feed`: the shard takes records; `decode` turns their bytes into the slots of a `body`, without a tree
 //! - `envelope`: anything that enters a shard; `clock` gives it its time
 //! - `dispatch`: what is next; `record` and `deliver` bring it to its twin, which `route` finds and `population` holds as a
 //!   row of columns
 //! - `turn`: one envelope handled by one twin; `fold` steps the lanes that the core writes, `acts` is what handlers do,
-//!   `maps` are child tables, `undo` takes everything back
+//!   `window`s are folds over a part of the events, `history` keeps them, `maps` are child tables, `undo` takes everything back
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //!
 //! `recon` is Swim's data language, `warp` its envelopes.
 //!
-//! `declaration` is what an app declares, as data; `value` is what a cell holds; `dump` shows the whole state to tests.
+//! `declaration` is what an app declares, as data, and `extend` what it declares later; `value` is what a cell holds; `dump` shows the whole state to tests.
 
 pub mod acts;
 pub mod allow;
@@ -29,11 +30,13 @@ pub mod deliver;
 pub mod dispatch;
 pub mod dump;
 pub mod envelope;
+pub mod extend;
 pub mod feed;
 pub mod fold;
 #[cfg(test)]
 mod fuzz;
 pub mod group;
+pub mod history;
 pub mod http;
 pub mod inbox;
 pub mod limits;
@@ -44,6 +47,7 @@ pub mod members;
 pub mod outbox;
 pub mod peer;
 pub mod population;
+pub mod preview;
 pub mod query;
 pub mod recon;
 pub mod record;
@@ -58,3 +62,4 @@ pub mod turn;
 pub mod undo;
 pub mod value;
 pub mod warp;
+pub mod window;

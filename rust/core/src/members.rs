@@ -170,40 +170,60 @@ pub struct BadGroup {
 
 impl Membership {
     pub fn new(group: PopulationId, decl: &MembersDecl, members: &Population) -> Self {
-        let mut sources: Vec<(u16, Column, bool)> = Vec::new();
-        let mut rollups = Vec::new();
-        for rollup in &decl.rollups {
-            let ordered = matches!(rollup.kind, RollupKind::Min | RollupKind::Max);
-            let source = rollup.column.map(|column| {
-                let at = sources.iter().position(|(known, ..)| *known == column as u16).unwrap_or_else(|| {
-                    sources.push((column as u16, Column::new(members.columns[column].kind()), false));
-                    sources.len() - 1
-                });
-                sources[at].2 |= ordered;
-                at
-            });
-            rollups.push(Rollup { kind: rollup.kind, source, out: rollup.out as u16 });
-        }
         let by = decl.by.as_ref().map(|by| by.iter().map(|column| *column as u16).collect::<Vec<_>>());
-        let mut concern = vec![0u64; members.words()];
-        for column in sources.iter().map(|(column, ..)| *column).chain(by.iter().flatten().copied()) {
-            concern[column as usize / 64] |= 1 << (column % 64);
-        }
-        Membership {
+        let mut membership = Membership {
             group,
             member: PopulationId(decl.population as u16),
             by,
-            rollups,
-            sources,
+            rollups: Vec::new(),
+            sources: Vec::new(),
             group_of: Chunked::default(),
             groups: Vec::new(),
             index: FxHashMap::default(),
             marked: Vec::new(),
             marks: Vec::new(),
             pending: Vec::new(),
-            concern,
+            concern: Vec::new(),
             noting: false,
             notes: Vec::new(),
+        };
+        membership.extend(decl, members);
+        membership
+    }
+
+    /// Takes up the roll-ups behind those that it has; every member is looked at when the next commit ends.
+    pub fn extend(&mut self, decl: &MembersDecl, members: &Population) {
+        let known = self.rollups.len();
+        for rollup in &decl.rollups[known..] {
+            let ordered = matches!(rollup.kind, RollupKind::Min | RollupKind::Max);
+            let source = rollup.column.map(|column| {
+                let at = self.sources.iter().position(|(known, ..)| *known == column as u16).unwrap_or_else(|| {
+                    self.sources.push((column as u16, Column::new(members.columns[column].kind()), false));
+                    self.sources.len() - 1
+                });
+                self.sources[at].2 |= ordered;
+                at
+            });
+            self.rollups.push(Rollup { kind: rollup.kind, source, out: rollup.out as u16 });
+        }
+        self.concern = vec![0u64; members.words()];
+        for column in self.sources.iter().map(|(column, ..)| *column).chain(self.by.iter().flatten().copied()) {
+            self.concern[column as usize / 64] |= 1 << (column % 64);
+        }
+        if known == self.rollups.len() {
+            return;
+        }
+        let rows: Vec<u32> = members.live().collect();
+        for row in rows {
+            for (_, shadow, _) in &mut self.sources {
+                shadow.reach(row);
+            }
+            self.mark(row);
+        }
+        for number in 1..=self.groups.len() as u32 {
+            self.groups[number as usize - 1].sums.resize_with(self.sources.len(), Sums::default);
+            // an extreme that nobody had asked for is counted from what members have contributed
+            self.recount(number, members);
         }
     }
 

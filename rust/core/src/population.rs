@@ -14,9 +14,12 @@ use rustc_hash::FxBuildHasher;
 use self::chunk::{Chunked, ChunkedViews, inline_view};
 use self::column::{Column, Misfit, fit};
 use crate::declaration::{ColumnType, PopulationDecl, Watched};
+use crate::fold::Programs;
+use crate::history;
 use crate::maps::MapTable;
 use crate::undo::{Log, Mark, OldBits, Undo};
 use crate::value::Value;
+use crate::window::Window;
 
 /// Names a twin within its population: never reused, unlike a row.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -43,6 +46,11 @@ pub struct Population {
     pub name: EcoString,
     pub columns: Vec<Column>,
     pub maps: Vec<MapTable>,
+    /// Hidden state of windowed folds.
+    pub windows: Vec<Window>,
+    pub histories: Vec<history::Spec>,
+    /// `Programs::alarm`.
+    pub alarm: Option<u16>,
     names: Vec<EcoString>,
     defaults: Vec<Value>,
     /// By column, then by map: the number of the `changed` handler, or UNWATCHED.
@@ -97,6 +105,9 @@ impl Population {
             name: decl.name.clone(),
             names: decl.columns.iter().map(|column| column.name.clone()).collect(),
             maps: decl.maps.iter().map(MapTable::new).collect(),
+            windows: Vec::new(),
+            histories: Vec::new(),
+            alarm: None,
             columns,
             defaults,
             watch,
@@ -112,6 +123,60 @@ impl Population {
             dirty: vec![Chunked::default(); words],
             dirty_rows: Vec::new(),
         })
+    }
+
+    /// Adds columns, behind the declared and behind the hidden ones; existing twins have them at their defaults. Nothing
+    /// is dirty: a commit has just ended.
+    ///
+    /// Errors: a default that does not fit.
+    pub fn extend(
+        &mut self,
+        decl: &PopulationDecl,
+        programs: &Programs,
+        zone: &jiff::tz::TimeZone,
+    ) -> Result<(), String> {
+        let grown = Population::new(decl, &programs.hidden)?;
+        let declared = self.names.len();
+        let added = decl.columns.len() - declared;
+        let mut old = std::mem::take(&mut self.columns);
+        let old_hidden = old.split_off(declared);
+        let kept = old_hidden.len();
+        let fresh = |at: usize| {
+            let (kind, default) = (grown.columns[at].kind(), &grown.defaults[at]);
+            let mut column = Column::new(kind);
+            for row in 0..self.used {
+                column.reach(row);
+                if !default.is_null() && self.ids.get(row).is_some() {
+                    column.replace(row, default.clone());
+                }
+            }
+            column
+        };
+        let mut columns = old;
+        columns.extend((declared..declared + added).map(fresh));
+        columns.extend(old_hidden);
+        columns.extend((decl.columns.len() + kept..grown.columns.len()).map(fresh));
+        self.columns = columns;
+        (self.names, self.defaults, self.watch) = (grown.names, grown.defaults, grown.watch);
+        while self.dirty.len() < grown.dirty.len() {
+            let mut word = Chunked::default();
+            (0..self.used).for_each(|row| word.reach(row));
+            self.dirty.push(word);
+        }
+        self.elapsing(programs, zone);
+        Ok(())
+    }
+
+    /// Takes up what changes by time alone; windows that it has keep what they hold.
+    pub fn elapsing(&mut self, programs: &Programs, zone: &jiff::tz::TimeZone) {
+        for (window, spec) in self.windows.iter_mut().zip(&programs.windows) {
+            window.rename(spec.clone());
+        }
+        for spec in &programs.windows[self.windows.len()..] {
+            self.windows.push(Window::new(spec.clone(), zone.clone()));
+        }
+        self.histories = programs.histories.clone();
+        self.alarm = programs.alarm;
     }
 
     pub fn words(&self) -> usize {
@@ -134,6 +199,11 @@ impl Population {
     /// The id that the next twin gets.
     pub fn next_id(&self) -> u64 {
         self.next_id
+    }
+
+    /// What a column holds in a new twin.
+    pub fn first(&self, column: u16) -> Value {
+        self.defaults[column as usize].clone()
     }
 
     /// A column's lane, for messages.
@@ -216,6 +286,9 @@ impl Population {
                 map.release(slot);
             }
         }
+        for window in &mut self.windows {
+            window.clear(row);
+        }
         self.free.push(row);
         self.removals += 1;
         self.count -= 1;
@@ -274,6 +347,9 @@ impl Population {
         for entry in log.entries.iter_mut().rev() {
             swap(&mut self.columns, &mut self.maps, row, entry);
         }
+        for pane in log.panes.iter_mut().rev() {
+            Window::swap(&mut self.windows, row, pane);
+        }
     }
 
     /// Takes up again what `unmount` laid aside.
@@ -284,11 +360,14 @@ impl Population {
         for entry in &mut log.entries {
             swap(&mut self.columns, &mut self.maps, row, entry);
         }
+        for pane in &mut log.panes {
+            Window::swap(&mut self.windows, row, pane);
+        }
     }
 
     /// Undoes the turn for good.
     pub fn roll_back(&mut self, row: u32, log: &mut Log) {
-        self.rewind(row, log, &Mark { bits: 0, entries: 0, freed: 0, timers: 0, cleared: 0 });
+        self.rewind(row, log, &Mark { bits: 0, entries: 0, panes: 0, freed: 0, timers: 0, cleared: 0 });
         log.seen.clear();
     }
 
@@ -305,6 +384,9 @@ impl Population {
                 // swapped: the turn had put this entry in, and it is out again
                 self.maps[map as usize].forget(slot);
             }
+        }
+        for mut pane in log.panes.drain(mark.panes..).rev() {
+            Window::swap(&mut self.windows, row, &mut pane);
         }
         log.freed.truncate(mark.freed);
         log.cleared.truncate(mark.cleared);
@@ -323,6 +405,9 @@ impl Population {
         log.bits.clear();
         if !log.entries.is_empty() {
             log.entries.clear();
+        }
+        if !log.panes.is_empty() {
+            log.panes.clear();
         }
     }
 
@@ -359,6 +444,21 @@ impl Population {
     /// A row's dirty bits, a word each 64 columns and maps.
     pub fn dirty(&self, row: u32) -> Vec<u64> {
         self.dirty.iter().map(|word| word.raw(row)).collect()
+    }
+
+    /// The clock has found out what time it is: what windows hold moves with it.
+    pub fn shift_windows(&mut self, by: i64) {
+        let Some(alarm) = self.alarm else { return };
+        for window in &mut self.windows {
+            window.shift(by);
+        }
+        if let Column::Int(cells) = &mut self.columns[alarm as usize] {
+            for row in 0..self.used {
+                if let Some(due) = cells.get(row) {
+                    cells.replace(row, Some(due.saturating_add(by)));
+                }
+            }
+        }
     }
 
     /// A list of pointers: later writes copy the chunks that they touch.

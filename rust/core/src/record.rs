@@ -76,6 +76,12 @@ impl Shard {
             self.bury(Cause::Record(id, index), String::new(), Kind::Invalid, &invalid.reason);
             return true;
         }
+        if ahead.record.news {
+            source.put_back();
+            // the batch ends here: the host looks at it between commits
+            self.left = 0;
+            return true;
+        }
         std::mem::swap(&mut self.turn.record, &mut ahead.record);
         if let Some((row, removals)) = ahead.place
             && class.table.removals() == removals
@@ -175,6 +181,7 @@ impl Shard {
     ) -> Option<Option<Instant>> {
         if let Some(by) = self.clock.anchor(time) {
             self.timers.shift(by);
+            self.populations.iter_mut().for_each(|class| class.table.shift_windows(by));
         }
         if time < self.clock.now() {
             match source {

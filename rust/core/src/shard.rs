@@ -28,6 +28,7 @@ use crate::serve::{Desk, LinkRequest};
 use crate::timers::{TimerKey, TimerNumber, Timers};
 use crate::turn::{Cause, Turn, What};
 use crate::value::Value;
+use crate::window;
 
 /// A population with what belongs to it.
 pub struct Class {
@@ -184,11 +185,13 @@ impl Shard {
         let mut populations = Vec::new();
         for decl in declaration.populations {
             let programs = Programs::compile(&decl)?;
-            let table = Population::new(&decl, &programs.hidden)?;
+            let mut table = Population::new(&decl, &programs.hidden)?;
+            table.elapsing(&programs, &zone);
             let plan = |command: &crate::declaration::CommandDecl| Plan {
                 body: command.body.clone(),
                 wanted: u64::MAX,
                 extra: Vec::new(),
+                known: None,
                 time_slot: command.time_slot,
                 zone: zone.clone(),
             };
@@ -333,6 +336,9 @@ impl Shard {
         for timer in 0..class.decl.timers.len() + class.programs.holds.len() {
             self.timers.cancel(TimerKey { population, twin, timer: TimerNumber(timer as u16) });
         }
+        if class.table.alarm.is_some() {
+            self.timers.cancel(TimerKey { population, twin, timer: window::TIMER });
+        }
         for at in &class.member_of {
             self.memberships[*at].gone(row, twin, &class.table);
         }
@@ -424,6 +430,7 @@ impl Shard {
             (Lane::Command(at), Some(decl)) => decl.commands[*at as usize].name.to_string(),
             (Lane::Column(at), Some(decl)) => decl.columns[*at as usize].name.to_string(),
             (Lane::Map(at), Some(decl)) => decl.maps[*at as usize].name.to_string(),
+            (Lane::Timer(at), Some(_)) if *at == window::TIMER => "windows".to_owned(),
             (Lane::Timer(at), Some(decl)) => match decl.timers.get(at.0 as usize) {
                 Some(timer) => timer.name.to_string(),
                 None => {

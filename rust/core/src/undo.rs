@@ -3,6 +3,7 @@
 
 use crate::timers::TimerOp;
 use crate::value::Value;
+use crate::window::OldPane;
 
 /// A change of a cell of eight bytes or fewer: what most turns are made of. Its own kind, so that keeping a turn forgets
 /// them all at once.
@@ -47,6 +48,8 @@ pub struct Log {
     pub bits: Vec<OldBits>,
     /// Undone in their own order; no cell is in both lists.
     pub entries: Vec<Undo>,
+    /// Panes of windows; independent of the cells.
+    pub panes: Vec<OldPane>,
     pub seen: Vec<Seen>,
     /// One bit a column (hidden ones too), then one a map.
     pub touched: Vec<u64>,
@@ -65,6 +68,7 @@ pub struct Log {
 pub struct Mark {
     pub bits: usize,
     pub entries: usize,
+    pub panes: usize,
     pub freed: usize,
     pub timers: usize,
     pub cleared: usize,
@@ -75,6 +79,7 @@ impl Log {
         Mark {
             bits: self.bits.len(),
             entries: self.entries.len(),
+            panes: self.panes.len(),
             freed: self.freed.len(),
             timers: self.timers.len(),
             cleared: self.cleared.len(),
@@ -92,6 +97,9 @@ impl Log {
         self.bits.clear();
         if !self.entries.is_empty() {
             self.entries.clear();
+        }
+        if !self.panes.is_empty() {
+            self.panes.clear();
         }
         if !self.seen.is_empty() {
             self.seen.clear();
@@ -116,5 +124,6 @@ impl Log {
     pub fn seal(&mut self) {
         self.bits.clear();
         self.entries.clear();
+        self.panes.clear();
     }
 }

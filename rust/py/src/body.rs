@@ -4,7 +4,7 @@ use ecow::EcoString;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyString, PyTuple};
-use shoal_core::body::Record;
+use shoal_core::body::{BodyType, Record};
 use shoal_core::envelope::Body;
 use shoal_core::population::PopulationId;
 use shoal_core::value::Value;
@@ -122,18 +122,22 @@ fn tree_of(
     enum How {
         Nothing,
         Scalar,
-        Fields(Vec<String>, Py<PyAny>),
+        /// Each field's name in the class and in a record, and the class.
+        Fields(Vec<(String, EcoString)>, Py<PyAny>),
         Encode(Py<PyAny>),
     }
     let how = {
         let state = shard.get().state()?;
+        let declared = &state.core.populations[population.0 as usize].decl.commands[command as usize].body;
+        let pairs = |names: &[Py<PyString>]| -> Vec<(String, EcoString)> {
+            let BodyType::Record { fields } = declared else { return Vec::new() };
+            names.iter().zip(fields).map(|(name, field)| (name.to_string(), field.name.clone())).collect()
+        };
         match &state.classes[population.0 as usize].bodies[command as usize] {
             Codec::Nothing => How::Nothing,
             Codec::Scalar => How::Scalar,
-            Codec::Call { class, names, .. } => {
-                How::Fields(names.iter().map(|name| name.to_string()).collect(), class.clone_ref(py))
-            }
-            Codec::Dict { names } => How::Fields(names.iter().map(|name| name.to_string()).collect(), py.None()),
+            Codec::Call { class, names, .. } => How::Fields(pairs(names), class.clone_ref(py)),
+            Codec::Dict { names } => How::Fields(pairs(names), py.None()),
             Codec::Tree { encode, .. } => How::Encode(encode.clone_ref(py)),
         }
     };
@@ -147,12 +151,15 @@ fn tree_of(
             if !class.is_none(py) && body.is_instance(class.bind(py))? {
                 let members: PyResult<Vec<(EcoString, Value)>> = names
                     .iter()
-                    .filter_map(|name| {
-                        let field = body.getattr(name.as_str()).and_then(|field| from_python(&field));
+                    .filter_map(|(name, wire)| {
+                        let field = body.getattr(name.as_str()).and_then(|field| {
+                            // a field of any type may hold what only msgspec knows
+                            from_python(&field).or_else(|error| tree(py, &field).map_err(|_| error))
+                        });
                         match field {
                             // a field without a value (msgspec.UNSET) is a missing one
                             Err(error) if error.is_instance_of::<WrongType>(py) && is_unset(body, name) => None,
-                            field => Some(field.map(|field| (EcoString::from(name.as_str()), field))),
+                            field => Some(field.map(|field| (wire.clone(), field))),
                         }
                     })
                     .collect();

@@ -1,6 +1,7 @@
 //! The module `shoal._core`. It converts and forwards; what to do is decided in `shoal_core` or in Python.
 //!
 //! - `shard`: the loop's side: batches, turns, sources, dead letters, committed state
+//! - `preview`: a look at a source's first records
 //! - `handle`: a twin in a handler's hands; `cell` and `table` are its lanes' descriptors
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `recon`: Recon to builtin objects and back
@@ -14,6 +15,7 @@ mod convert;
 mod deadline;
 mod errors;
 mod handle;
+mod preview;
 mod recon;
 mod server;
 mod shard;
@@ -28,6 +30,8 @@ mod _core {
     use crate::convert::frozen;
     #[pymodule_export]
     use crate::handle::Handle;
+    #[pymodule_export]
+    use crate::preview::Preview;
     #[pymodule_export]
     use crate::recon::{recon_canonical, recon_tagged, warp_fields};
     #[pymodule_export]

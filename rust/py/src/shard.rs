@@ -19,6 +19,7 @@ use crate::body::{self, Codec};
 use crate::convert::to_python;
 use crate::deadline::Deadline;
 use crate::errors::{DeclarationError, NoSuchTwin, RunFailed, ShoalError, wrong_thread};
+use crate::preview::Preview;
 use crate::server;
 use crate::turns::Turns;
 
@@ -460,14 +461,54 @@ impl Shard {
         Ok(())
     }
 
-    fn ingest(&self, source: &[u8], r#where: Option<Py<PyAny>>, to: Option<Py<PyAny>>) -> PyResult<u16> {
+    /// `preview`: the source has been looked at, and goes on from its first record.
+    #[pyo3(signature = (source, r#where, to, preview = None))]
+    fn ingest(
+        &self,
+        source: &[u8],
+        r#where: Option<Py<PyAny>>,
+        to: Option<Py<PyAny>>,
+        preview: Option<&Preview>,
+    ) -> PyResult<u16> {
         let decl: SourceDecl = serde_json::from_slice(source)
             .map_err(|error| DeclarationError::new_err(format!("the source cannot be read: {error}")))?;
         let state = self.open()?;
-        let number = state.core.ingest(decl).map_err(RunFailed::new_err)?;
+        let number = state.core.ingest_from(decl, preview.and_then(Preview::take)).map_err(RunFailed::new_err)?;
         state.filters.push(r#where);
         state.routes.push(to);
         Ok(number)
+    }
+
+    /// Records with a field that nobody has declared, which their sources wait with: (source, position, text).
+    fn news<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u16, u64, Bound<'py, PyBytes>)>> {
+        let news = self.open()?.core.news();
+        Ok(news.iter().map(|(source, at, text)| (*source, *at, PyBytes::new(py, text))).collect())
+    }
+
+    /// A source goes on after news; it does not stop for the `passed` fields again.
+    fn go_on(&self, source: u16, passed: Vec<String>) -> PyResult<()> {
+        self.open()?.core.go_on(source, passed.iter().map(|name| name.as_str().into()).collect());
+        Ok(())
+    }
+
+    /// A declaration that only adds lanes to the present one; commits first.
+    fn extend(
+        &self,
+        py: Python<'_>,
+        declaration: &[u8],
+        classes: Vec<Py<PyType>>,
+        functions: Vec<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let declaration: Declaration = serde_json::from_slice(declaration)
+            .map_err(|error| DeclarationError::new_err(format!("the declaration cannot be read: {error}")))?;
+        let made = classes.into_iter().zip(&functions).map(|(class, functions)| Class::new(class, functions));
+        let made = made.collect::<PyResult<Vec<_>>>()?;
+        self.open()?.core.extend(declaration).map_err(DeclarationError::new_err)?;
+        let old = std::mem::replace(&mut self.state()?.classes, made);
+        // dropped last: that may run Python code
+        let _ = py;
+        drop(old);
+        Ok(())
     }
 
     /// Records of the program itself, for a source without a file.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::number::{Number, as_whole};
 use super::scan::{Scanner, type_name};
-use super::{Fail, fail};
+use super::{Fail, fail, tree};
 use crate::body::Kind;
 use crate::time;
 use crate::value::Value;
@@ -40,6 +40,7 @@ impl Slot<'_> {
             Kind::Text | Kind::TextChoice(_) => "str",
             Kind::Time if self.timed => "datetime | int | float",
             Kind::Time => "datetime",
+            Kind::Value => "any",
         };
         let null = if self.nullable { " | null" } else { "" };
         fail(offset, format!("Expected `{expected}{null}`, got {got}{}", self.place()))
@@ -58,7 +59,8 @@ impl Slot<'_> {
     pub(crate) fn text(&self, text: Cow<'_, str>, offset: usize, keep: bool) -> Result<Value, Fail> {
         match self.kind {
             Kind::Text if keep => Ok(Value::Text(EcoString::from(text.as_ref()))),
-            Kind::Text => Ok(Value::Null),
+            Kind::Value if keep => Ok(Value::Text(EcoString::from(text.as_ref()))),
+            Kind::Text | Kind::Value => Ok(Value::Null),
             Kind::TextChoice(choices) => match choices.iter().find(|choice| **choice == *text) {
                 Some(choice) => Ok(Value::Text(choice.clone())),
                 None => Err(self.no_choice(offset, &format!("'{}'", clip(&text).escape_debug()))),
@@ -75,7 +77,8 @@ impl Slot<'_> {
         match (self.kind, number) {
             (Kind::Float, Number::Float(x)) => Ok(Value::Float(x)),
             (Kind::Float, Number::Int(x)) => Ok(Value::Float(x as f64)),
-            (Kind::Int, Number::Int(x)) => Ok(Value::Int(x)),
+            (Kind::Int | Kind::Value, Number::Int(x)) => Ok(Value::Int(x)),
+            (Kind::Value, Number::Float(x)) => Ok(Value::Float(x)),
             (Kind::Int | Kind::IntChoice(_), Number::Float(x)) => match as_whole(x) {
                 Some(x) => self.number(Number::Int(x), offset),
                 None => Err(self.mismatch(offset, "`float`")),
@@ -116,6 +119,8 @@ impl Slot<'_> {
     fn read_other(&self, scan: &mut Scanner<'_>, first: u8, keep: bool) -> Result<Value, Fail> {
         let at = scan.at;
         match (first, self.kind) {
+            (_, Kind::Value) if keep => tree::value(scan),
+            (_, Kind::Value) => scan.skip().map(|()| Value::Null),
             (b'n', _) if self.nullable => scan.word(b"null").map(|()| Value::Null),
             (b't', Kind::Bool) => scan.word(b"true").map(|()| Value::Bool(true)),
             (b'f', Kind::Bool) => scan.word(b"false").map(|()| Value::Bool(false)),

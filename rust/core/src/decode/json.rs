@@ -57,6 +57,7 @@ pub(crate) fn prepare(plan: &Plan, out: &mut Record) {
         out.tree = Value::Null;
     }
     out.given = 0;
+    out.news = false;
 }
 
 /// A member that the body does not declare: kept where the plan has it in `extra`, or passed. Its key is remembered.
@@ -71,7 +72,15 @@ pub(crate) fn undeclared(plan: &Plan, raw: Raw, scan: &mut Scanner<'_>, extra: &
             }
             Ok(())
         }
-        None => scan.skip(),
+        None => {
+            if let Some(known) = &plan.known
+                && scan.peek()? != b'n'
+                && !known.contains(&*String::from_utf8_lossy(&scan.content(raw)?))
+            {
+                scan.news = true;
+            }
+            scan.skip()
+        }
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn record(plan: &Plan, fields: &[Field], bytes: &[u8], out: &mut Reco
     }
     prepare(plan, out);
     let scan = &mut Scanner::new(bytes);
-    let Record { slots, given, extra, .. } = out;
+    let Record { slots, given, extra, news, .. } = out;
     let slots = slots.as_mut_slice();
     let mut seen = 0;
     let mut next = 0;
@@ -114,6 +114,7 @@ pub(crate) fn record(plan: &Plan, fields: &[Field], bytes: &[u8], out: &mut Reco
     }
     scan.at = at;
     *given = seen;
+    *news = scan.news;
     scan.no_key_twice(0)?;
     complete(plan, fields, at, out)?;
     scan.finish()

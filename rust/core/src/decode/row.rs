@@ -19,6 +19,8 @@ enum Target {
     Slot(usize),
     Extra(usize),
     Ignored,
+    /// Nobody knows it.
+    News,
 }
 
 /// A header's columns against a plan, worked out once for all rows of a source.
@@ -41,6 +43,7 @@ impl RowPlan {
             }
             match plan.extra.iter().position(|extra| extra == name) {
                 Some(i) => Target::Extra(i),
+                None if plan.known.as_ref().is_some_and(|known| !known.contains(name)) => Target::News,
                 None => Target::Ignored,
             }
         };
@@ -58,7 +61,8 @@ impl RowPlan {
         }
         let every_name_counts = matches!(plan.body, BodyType::Tree { .. });
         let twice = columns.iter().enumerate().find(|(i, (name, target))| {
-            (every_name_counts || *target != Target::Ignored) && columns[..*i].iter().any(|(other, _)| other == name)
+            (every_name_counts || !matches!(target, Target::Ignored | Target::News))
+                && columns[..*i].iter().any(|(other, _)| other == name)
         });
         if let Some((_, (name, _))) = twice {
             problem = Some(format!("The header names the column `{name}` twice"));
@@ -112,8 +116,10 @@ fn cells(plan: &Plan, row: &RowPlan, bytes: &[u8], out: &mut Record) -> Result<(
             (BodyType::Tree { .. }, _) => members.push((name.clone(), Value::Text(text.into()))),
             _ => {}
         }
-        if let Target::Extra(i) = *target {
-            out.extra[i] = Value::Text(text.into());
+        match *target {
+            Target::Extra(i) => out.extra[i] = Value::Text(text.into()),
+            Target::News => out.news = true,
+            Target::Slot(_) | Target::Ignored => {}
         }
     }
     if at < bytes.len() {
@@ -150,7 +156,7 @@ fn slot<'p>(plan: &'p Plan, kind: &'p Kind, nullable: bool, i: usize, name: &'p 
 
 /// The value of a field that is not empty; `None` where it has nothing but spaces and its type is not text.
 fn read(slot: Slot<'_>, text: &str, at: usize, keep: bool) -> Result<Option<Value>, Fail> {
-    if matches!(slot.kind, Kind::Text | Kind::TextChoice(_)) {
+    if matches!(slot.kind, Kind::Text | Kind::TextChoice(_) | Kind::Value) {
         return slot.text(Cow::Borrowed(text), at, keep).map(Some);
     }
     let trimmed = text.trim_matches(' ');

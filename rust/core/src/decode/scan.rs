@@ -50,6 +50,8 @@ pub(crate) struct Scanner<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) at: usize,
     pub(crate) keys: Keys,
+    /// A field that nobody knows has come by.
+    pub(crate) news: bool,
     depth: usize,
 }
 
@@ -57,7 +59,7 @@ impl<'a> Scanner<'a> {
     /// Starts behind a byte order mark, if there is one.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let at = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        Scanner { bytes, at, keys: Keys::default(), depth: 0 }
+        Scanner { bytes, at, keys: Keys::default(), news: false, depth: 0 }
     }
 
     /// The next byte that is not white space, which stays unread.

@@ -3,6 +3,9 @@
 //! nulls are in those bytes, so a record that fits has the same fields, each once. Whatever does not fit in any way is
 //! left to the general reader, which alone says what is wrong with a record.
 
+use ecow::EcoString;
+use rustc_hash::FxHashSet;
+
 use super::number::{self, Number};
 use super::scan::{Scanner, load};
 use super::string::plain_text;
@@ -111,7 +114,8 @@ pub(crate) struct Template {
 
 impl Template {
     /// The template of a record that `decode_json` has taken by the same plan. None: it holds something that only the
-    /// general reader reads (nested values, times, choices, escapes in keys).
+    /// general reader reads (nested values, times, choices, escapes in keys), or a field that nobody knows, which the
+    /// general reader tells of in each record.
     pub(crate) fn learn(plan: &Plan, record: &[u8]) -> Option<Template> {
         let BodyType::Record { fields } = &plan.body else { return None };
         if fields.len() > MOST_PARTS || plan.extra.len() > MOST_PARTS {
@@ -142,6 +146,11 @@ impl Template {
                 (None, Some(i)) => Target::Extra(i),
                 _ => Target::Nothing,
             };
+            let unknown =
+                |known: &FxHashSet<EcoString>| std::str::from_utf8(key).map_or(true, |key| !known.contains(key));
+            if start != b'n' && field.is_none() && extra.is_none() && plan.known.as_deref().is_some_and(unknown) {
+                return None;
+            }
             let kind = field.map(|i| &fields[i].kind);
             let form = match (start, kind) {
                 (b'n', _) => {

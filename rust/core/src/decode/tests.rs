@@ -20,7 +20,7 @@ fn required(name: &str, kind: Kind) -> Field {
 }
 
 fn plan(body: BodyType) -> Plan {
-    Plan { body, wanted: u64::MAX, extra: vec![], time_slot: None, zone: TimeZone::UTC }
+    Plan { body, wanted: u64::MAX, extra: vec![], known: None, time_slot: None, zone: TimeZone::UTC }
 }
 
 fn one_of_each() -> Plan {

@@ -129,10 +129,11 @@ fn records() -> impl Strategy<Value = Vec<String>> {
 proptest! {
     /// A record that fits a template is decoded as the general reader decodes it.
     #[test]
-    fn templates_read_what_the_general_reader_reads(records in records(), wanted in any::<u64>(), keyed in any::<bool>()) {
+    fn templates_read_what_the_general_reader_reads(records in records(), wanted in any::<u64>(), keyed in any::<bool>(), told in any::<bool>()) {
         let body = BodyType::Record { fields: fields() };
         let extra = if keyed { vec!["note".into(), "ok".into()] } else { Vec::new() };
-        let plan = Plan { body, wanted, extra, time_slot: None, zone: jiff::tz::TimeZone::UTC };
+        let known = told.then(|| Arc::new(["note".into(), "inner".into()].into_iter().collect()));
+        let plan = Plan { body, wanted, extra, known, time_slot: None, zone: jiff::tz::TimeZone::UTC };
         let mut bytes = Vec::new();
         let spans: Vec<(usize, usize)> = records.iter().map(|record| {
             let start = bytes.len();
@@ -156,7 +157,7 @@ proptest! {
 }
 
 /// A class with all folds that can be fused, one that is watched, and a group over it.
-fn declaration(all: bool) -> crate::declaration::Declaration {
+fn declared(all: bool) -> serde_json::Value {
     let column = |name: &str, kind: &str, default: serde_json::Value| serde_json::json!({"name": name, "type": kind, "default": default});
     let from = |slots: &[usize]| serde_json::json!({"command": {"command": 0, "slots": slots}});
     let body = serde_json::json!({"record": {"fields": [
@@ -179,7 +180,7 @@ fn declaration(all: bool) -> crate::declaration::Declaration {
     if !all {
         folds.truncate(5);
     }
-    serde_json::from_value(serde_json::json!({
+    serde_json::json!({
         "app": "test", "zone": "UTC",
         "settings": {"max_sends": 100, "max_hops": 8, "max_rounds": 4, "busy_bound": 10, "commit_turns": 70,
             "handler_seconds": 5.0},
@@ -200,8 +201,11 @@ fn declaration(all: bool) -> crate::declaration::Declaration {
             "members": [{"name": "all", "population": 0, "by": null, "rollups": [
                 {"kind": "sum", "column": 2, "out": 0}, {"kind": "count", "column": null, "out": 1}]}],
         }],
-    }))
-    .expect("the declaration is complete")
+    })
+}
+
+fn declaration(all: bool) -> crate::declaration::Declaration {
+    serde_json::from_value(declared(all)).expect("the declaration is complete")
 }
 
 /// What a run has come to: its state before the last commit and after it, and all that it has told.
@@ -282,4 +286,76 @@ fn records_of_one_writer_run_ahead() {
     let ahead = run(&lines, 8192, true, false);
     assert_eq!((ahead.counts.applied, ahead.turns, ahead.calls.len()), (500, 501, 0));
     assert_eq!(ahead, run(&lines, 8192, true, true));
+}
+
+/// The same class with a field, a lane and a roll-up more, and many lanes that move those of the folds' hidden state.
+fn grown() -> crate::declaration::Declaration {
+    let mut decl = declared(true);
+    let mut push = |at: &str, what: serde_json::Value| {
+        decl.pointer_mut(at).and_then(serde_json::Value::as_array_mut).expect("it is a list").push(what);
+    };
+    push("/populations/0/commands/0/body/record/fields", serde_json::json!({"name": "w", "kind": "float"}));
+    for number in 0..70 {
+        push(
+            "/populations/0/columns",
+            serde_json::json!({"name": format!("w{number}"), "type": "float64", "default": null}),
+        );
+    }
+    let from = serde_json::json!({"command": {"command": 0, "slots": [6]}});
+    push("/populations/0/folds", serde_json::json!({"out": 79, "input": from, "fold": "latest"}));
+    push("/populations/1/columns", serde_json::json!({"name": "w", "type": "float64", "default": null}));
+    push("/populations/1/folds", serde_json::json!({"out": 2, "input": "members", "fold": "max"}));
+    push("/populations/1/members/0/rollups", serde_json::json!({"kind": "max", "column": 79, "out": 2}));
+    serde_json::from_value(decl).expect("the declaration is complete")
+}
+
+/// Records of a source whose fields are known, in batches that end with the run: the third part has a new field, each
+/// second time.
+fn growing(one_by_one: bool) -> (serde_json::Value, Vec<bool>, Vec<(u16, u64, Vec<u8>)>) {
+    let mut shard = Shard::new(declaration(true), true, false).unwrap();
+    shard.one_by_one = one_by_one;
+    let source = serde_json::json!({"name": "test", "target": [0, 0], "known": ["set aside"]});
+    shard.ingest(serde_json::from_value(source).unwrap()).unwrap();
+    let record = |i: usize| {
+        let more = match i {
+            400.. if i % 2 == 0 => format!(", \"w\": {i}.25"),
+            _ => String::new(),
+        };
+        let start = format!("{{\"id\": \"v{}\", \"n\": {i}, \"speed\": {}.5, \"lat\": 1.0", i % 7, i % 50);
+        format!("{start}, \"lon\": 2.0, \"set aside\": {i}, \"empty\": null{more}}}").into_bytes()
+    };
+    let (mut ahead, mut news) = (Vec::new(), Vec::new());
+    for part in 0..3 {
+        shard.sources[0].hand(&(part * 200..part * 200 + 200).map(record).collect::<Vec<_>>());
+        while shard.sources[0].has_news() || !shard.news().is_empty() {
+            shard.batch(Duration::from_secs(1));
+            while shard.advance() != Step::Idle {}
+            shard.commit();
+            if let Some((source, position, text)) = shard.news().pop() {
+                shard.extend(grown()).unwrap();
+                shard.go_on(source, Vec::new());
+                assert!(!shard.sources[0].may_sweep(), "what was known of the records is void");
+                news.push((source, position, text));
+            }
+        }
+        ahead.push(shard.sources[0].may_sweep());
+    }
+    assert_eq!(shard.sources[0].counts.applied, 600);
+    let row = shard.populations[0].table.find(b"v5").unwrap();
+    assert_eq!(shard.populations[0].table.columns[79].get(row), Value::Float(586.25));
+    for _ in 0..3 {
+        shard.commit();
+        shard.batch(Duration::from_secs(1));
+        while shard.advance() != Step::Idle {}
+    }
+    (dump(&mut shard), ahead, news)
+}
+
+#[test]
+fn a_new_field_ends_a_run_and_what_runs_ahead_after_it_is_made_for_the_new_schema() {
+    let (ahead, swept, news) = growing(false);
+    assert_eq!(swept, [true; 3]);
+    assert_eq!(news.iter().map(|(source, position, _)| (*source, *position)).collect::<Vec<_>>(), [(0, 401)]);
+    let (one_by_one, _, same) = growing(true);
+    assert_eq!((ahead, news), (one_by_one, same));
 }

@@ -19,7 +19,7 @@ impl Trees {
         }
     }
 
-    fn get(&self, row: u32) -> &Value {
+    pub fn get(&self, row: u32) -> &Value {
         &self.chunks[row as usize / CHUNK].read()[row as usize % CHUNK]
     }
 

@@ -158,7 +158,7 @@ fn plain(slot: &Slot<'_>, member: &Member<'_>, keep: bool, cell: &mut Value) -> 
             _ => *cell = Value::Text((*text).into()),
         },
         (Plain::Text(text), _) => *cell = slot.text(Cow::Borrowed(text), member.at, keep)?,
-        (Plain::Bool(x), Kind::Bool) => *cell = Value::Bool(*x),
+        (Plain::Bool(x), Kind::Bool | Kind::Value) => *cell = Value::Bool(*x),
         (Plain::Bool(_), _) => return Err(slot.mismatch(member.at, "`bool`")),
     }
     Ok(())
@@ -232,6 +232,7 @@ fn keep_extra(plan: &Plan, name: &str, value: &Value, extra: &mut [Value]) -> Re
 /// A value in its slot.
 fn fit(slot: &Slot<'_>, value: &Value, keep: bool) -> Result<Value, Fail> {
     match value {
+        any if *slot.kind == Kind::Value => Ok(if keep { any.clone() } else { Value::Null }),
         Value::Null if slot.nullable => Ok(Value::Null),
         Value::Bool(x) if *slot.kind == Kind::Bool => Ok(Value::Bool(*x)),
         Value::Int(x) => slot.number(Number::Int(*x), 0),

@@ -253,7 +253,8 @@ fn bodies_go_into_slots() {
         json!([{ "name": "id", "kind": "text", "required": true }, { "name": "x", "kind": "float", "nullable": true }]);
     let fields = serde_json::from_value(fields).unwrap();
     let zone = jiff::tz::TimeZone::UTC;
-    let plan = Plan { body: BodyType::Record { fields }, wanted: u64::MAX, extra: vec![], time_slot: None, zone };
+    let plan =
+        Plan { body: BodyType::Record { fields }, wanted: u64::MAX, extra: vec![], known: None, time_slot: None, zone };
     let mut record = Record::default();
     let many: String = (0..20).map(|n| format!("u{n}:{n},")).collect();
     for body in [

@@ -8,12 +8,12 @@ pub(super) const BOUNDS: Bounds =
     Bounds { intake_bytes: 1 << 16, queue_bytes: 1 << 16, queue_events: 100, links: 5, twins: 50 };
 
 /// Units with a command, folds, a value lane, a map, a read-only lane; and one twin with all units as its members.
-pub(super) fn shard() -> Shard {
+fn declared() -> serde_json::Value {
     let null = serde_json::Value::Null;
     let column = |name: &str, kind: &str, default: &serde_json::Value, settable: bool| serde_json::json!({"name": name, "type": kind, "default": default, "nullable": true, "settable": settable});
     let from = |slots: &[usize]| serde_json::json!({"command": {"command": 0, "slots": slots}});
     let hooks = serde_json::json!({"create": false, "start": false, "stop": false});
-    let declaration: Declaration = serde_json::from_value(serde_json::json!({
+    serde_json::json!({
         "app": "test", "zone": "UTC",
         "settings": {"max_sends": 10000, "max_hops": 64, "max_rounds": 16, "busy_bound": 1000,
             "commit_turns": 4096, "handler_seconds": 5.0},
@@ -28,9 +28,16 @@ pub(super) fn shard() -> Shard {
             {"name": "All", "pattern": [{"literal": "all"}], "columns": [], "maps": [], "changed": [], "timers": [],
             "members": [{"name": "units", "population": 0, "rollups": []}], "hooks": hooks, "commands": [], "folds": []},
         ],
-    }))
-    .unwrap();
-    let mut shard = Shard::new(declaration, false, false).unwrap();
+    })
+}
+
+pub(super) fn shard() -> Shard {
+    serving(declared(), false)
+}
+
+fn serving(declared: serde_json::Value, is_virtual: bool) -> Shard {
+    let declaration: Declaration = serde_json::from_value(declared).unwrap();
+    let mut shard = Shard::new(declaration, is_virtual, false).unwrap();
     shard.serving = true;
     shard
 }
@@ -460,4 +467,111 @@ fn server_sent_events_carry_json() {
         "{text}"
     );
     assert!(text.ends_with("data: {\"value\":4}\n\n"), "{text}");
+}
+
+// -- what changes by time alone, and schemas that grow
+
+/// A unit with what folds keep of an hour, and an alarm that follows one of them, on a clock that the test moves.
+fn elapsing() -> Shard {
+    let column = |name: &str, kind: &str, default: serde_json::Value| serde_json::json!({"name": name, "type": kind, "default": default});
+    let null = serde_json::Value::Null;
+    let quiet = serde_json::json!({"active": false, "acked": false, "since": null, "text": "", "by": ""});
+    let from = serde_json::json!({"command": {"command": 0, "slots": [0]}});
+    serving(
+        serde_json::json!({
+            "app": "test", "zone": "UTC",
+            "settings": {"max_sends": 10000, "max_hops": 64, "max_rounds": 16, "busy_bound": 1000,
+                "commit_turns": 4096, "handler_seconds": 5.0},
+            "populations": [{
+                "name": "Unit", "pattern": [{"literal": "unit"}, {"parameter": "id"}],
+                "columns": [column("kw", "float64", null.clone()), column("top", "float64", null),
+                    column("past", "value", serde_json::json!([])), column("over", "bool", false.into()),
+                    column("alarm", "value", quiet)],
+                "maps": [], "changed": [], "timers": [], "members": [],
+                "hooks": {"create": false, "start": false, "stop": false},
+                "commands": [{"name": "publish", "body": {"scalar": {"kind": "float"}}}],
+                "folds": [
+                    {"out": 0, "input": from, "fold": "latest"},
+                    {"out": 1, "input": from, "fold": "max", "window": {"last": 3_600_000_000_i64}},
+                    {"out": 2, "input": {"column": 0}, "fold": "history", "last": 3_600_000_000_i64, "count": 10},
+                    {"out": 3, "input": {"column": 0}, "fold": "above", "limit": {"constant": 10.0}},
+                    {"out": 4, "input": {"column": 3}, "fold": "alarm", "text": "too much"}],
+            }],
+        }),
+        true,
+    )
+}
+
+#[test]
+fn a_value_that_leaves_its_window_is_told_to_those_who_listen() {
+    let mut shard = elapsing();
+    let client = Client::new(&shard);
+    let links = ["top", "past", "alarm"].map(|lane| format!("@link(node:\"/unit/1\",lane:{lane})"));
+    exchange(&mut shard, &client, &links.each_ref().map(String::as_str));
+    let mut got = exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:publish) 12.5"]);
+    got.sort();
+    assert_eq!(
+        got,
+        [
+            "@event(node:\"/unit/1\",lane:alarm){acked:false,active:true,by:\"\",since:\"2000-01-01T00:00:00Z\",text:\"too much\"}",
+            "@event(node:\"/unit/1\",lane:past){{{\"2000-01-01T00:00:00Z\",12.5}}}",
+            "@event(node:\"/unit/1\",lane:top) 12.5",
+        ]
+    );
+    shard.clock.reach(shard.clock.now() + 3_599_999_999);
+    run(&mut shard);
+    assert_eq!(client.got(), Vec::<String>::new());
+    shard.clock.reach(shard.clock.now() + 1);
+    run(&mut shard);
+    let mut got = client.got();
+    got.sort();
+    assert_eq!(got, ["@event(node:\"/unit/1\",lane:past){}", "@event(node:\"/unit/1\",lane:top)"]);
+}
+
+#[test]
+fn links_outlive_the_growth_of_a_schema_and_new_lanes_can_be_linked_at_once() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let at = |lane: &str| format!("node:\"/unit/1\",lane:{lane}");
+    let texts = ["info", "shopping"].map(|lane| format!("@link({})", at(lane)));
+    exchange(&mut shard, &client, &texts.each_ref().map(String::as_str));
+    // what has not been told yet when the columns move
+    client.send(&[
+        &format!("@command({}) 5", at("publish")),
+        &format!("@command({})@update(key:milk) 1", at("shopping")),
+    ]);
+    shard.batch(Duration::from_secs(1));
+    for _ in 0..100 {
+        let step = shard.advance();
+        if let Step::Admit { .. } = step {
+            let pair = match shard.hand.as_ref().map(|envelope| &envelope.body) {
+                Some(Body::Tree(Value::List(pair))) => pair.to_vec(),
+                other => panic!("{other:?}"),
+            };
+            shard.admitted(Ok(pair));
+        }
+    }
+    let mut grown = declared();
+    let unit = &mut grown["populations"][0];
+    for number in 0..70 {
+        let new = serde_json::json!({"name": format!("new{number}"), "type": "int64", "default": number});
+        unit["columns"].as_array_mut().unwrap().push(new);
+    }
+    let from = serde_json::json!({"command": {"command": 0, "slots": [0]}});
+    unit["folds"].as_array_mut().unwrap().push(serde_json::json!({"out": 73, "input": from, "fold": "max"}));
+    shard.extend(serde_json::from_value(grown).unwrap()).unwrap();
+    let mut got = client.got();
+    got.sort();
+    assert_eq!(got, [format!("@event({}) 5", at("info")), format!("@event({})@update(key:milk) 1", at("shopping"))]);
+    let got = exchange(&mut shard, &client, &[&format!("@sync({})", at("new69"))]);
+    let synced = [("linked", ""), ("event", " 69"), ("synced", "")];
+    assert_eq!(got, synced.map(|(tag, body)| format!("@{tag}({}){body}", at("new69"))));
+    let mut got = exchange(
+        &mut shard,
+        &client,
+        &[&format!("@command({}) 80", at("publish")), &format!("@command({})@update(key:salt) 2", at("shopping"))],
+    );
+    got.sort();
+    let told = [("info", " 80"), ("new69", " 80"), ("shopping", "@update(key:salt) 2")];
+    assert_eq!(got, told.map(|(lane, body)| format!("@event({}){body}", at(lane))));
 }

@@ -67,14 +67,14 @@ impl<'a> Filling<'a> {
                     return Err(Stop::Failed(reason));
                 }
             };
-            let (taken, all) = if chunk.is_empty() {
-                (split.end(self, false).map(|()| 0), true)
+            let ended = chunk.is_empty();
+            let (taken, all) = if ended {
+                (split.end(self, text.is_cut()).map(|()| 0), true)
             } else {
                 let taken = split.scan(chunk, self);
                 let all = taken.as_ref().is_ok_and(|taken| *taken == chunk.len());
                 (taken, all)
             };
-            let ended = chunk.is_empty();
             match taken {
                 Ok(taken) => text.consume(taken),
                 Err(reason) => {

@@ -77,6 +77,11 @@ impl Text {
         self.reader.fill_buf()
     }
 
+    /// At its end: whether the file was changed while it was read, so that this is not where its writer ended it.
+    pub(super) fn is_cut(&self) -> bool {
+        self.opened.changed(true).is_some()
+    }
+
     pub(super) fn consume(&mut self, count: usize) {
         self.reader.consume(count);
     }

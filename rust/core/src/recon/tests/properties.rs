@@ -193,6 +193,7 @@ fn plans() -> Vec<Plan> {
             field("c", Kind::Int, false, false),
             field("d", Kind::Bool, true, false),
             field("e", Kind::Time, false, false),
+            field("f", Kind::Value, false, false),
         ],
     };
     let mut bodies = vec![record, BodyType::Nothing, BodyType::Tree { slots: 1 }];
@@ -200,7 +201,7 @@ fn plans() -> Vec<Plan> {
         bodies.push(BodyType::Scalar { kind: kind.clone(), nullable: false });
         bodies.push(BodyType::Scalar { kind, nullable: true });
     }
-    let plan = |body| Plan { body, wanted: !2, extra: vec![], time_slot: None, zone: TimeZone::UTC };
+    let plan = |body| Plan { body, wanted: !2, extra: vec![], known: None, time_slot: None, zone: TimeZone::UTC };
     let mut plans: Vec<Plan> = bodies.into_iter().map(plan).collect();
     let extra = plans.iter().map(|plan| Plan { extra: vec!["x".into()], time_slot: Some(0), ..plan.clone() });
     let extra: Vec<_> = extra.collect();
@@ -363,7 +364,7 @@ fn body() -> impl Strategy<Value = Value> {
         "[a-z ]{0,3}".prop_map(|text| Value::Text(text.into())),
         Just(Value::List([Value::Int(1)].into())),
     ];
-    let name = prop::sample::select(vec!["a", "b", "c", "d", "e", "x", "other", "@tag"]);
+    let name = prop::sample::select(vec!["a", "b", "c", "d", "e", "f", "x", "other", "@tag"]);
     prop::collection::hash_map(name, member, 0..7)
         .prop_map(|members| Value::Map(members.into_iter().map(|(name, member)| (name.into(), member)).collect()))
 }

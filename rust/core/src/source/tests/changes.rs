@@ -72,3 +72,29 @@ fn a_file_that_is_cut_or_rewritten_in_place_is_refused() {
         assert!(found.reason().contains(what), "{}", found.reason());
     }
 }
+
+/// A file that is cut when half of it has been read: what stands before the cut looks like a whole record.
+#[test]
+fn the_record_before_a_cut_is_not_taken_for_a_whole_one() {
+    for (name, head, line, problem) in [
+        ("x.csv", "id,x\n", "7,12345\n", "the file ends in the middle of this row"),
+        ("x.jsonl", "", "{\"x\":12345}\n", "the file ends in the middle of this line"),
+    ] {
+        let file = File::new(name, format!("{head}{}", line.repeat(200_000)));
+        let path = file.path.clone();
+        // the cut leaves a record without its line end, beyond all that was read ahead by then
+        let (lines, length) = (100_000, head.len() + 100_000 * line.len());
+        let hook = move |count| {
+            if count == 1 {
+                open(&path).set_len(length as u64 - 1).unwrap();
+            }
+            true
+        };
+        let found = read_into(file.spec(), Kept { hook: Some(Box::new(hook)), ..Kept::default() });
+        assert!(found.reason().contains("it shrank from"), "{}", found.reason());
+        assert_eq!(found.records.len(), lines);
+        let last = found.records.last().unwrap();
+        assert_eq!(last.2, problem);
+        assert!(found.records[..lines - 1].iter().all(|record| record.2.is_empty()));
+    }
+}
