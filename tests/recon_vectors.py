@@ -25,7 +25,7 @@ def has_expression(tagged: Any) -> bool:
 
 
 def is_optional(vector: dict[str, Any]) -> bool:
-    """Selectors and expressions, and what Java makes of one, may be refused."""
+    """Of selectors and expressions, what is decided when it is read is a plain value to Java; to us it is none."""
     return vector.get("group") in ("selector", "expr")
 
 

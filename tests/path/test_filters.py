@@ -44,9 +44,9 @@ def test_every_recon_vector(form: str) -> None:
     assert len(given) == len(cases)
     for case, answer in zip(cases, given, strict=True):
         text, tagged = case["recon"], structure(case)
-        if tagged is None or has_expression(tagged) or (form == "json" and "Infinity" in str(tagged)):
+        if tagged is None or (form == "json" and (has_expression(tagged) or "Infinity" in str(tagged))):
             assert is_error(answer, text), text
-        elif is_optional(case) and is_error(answer, text):
+        elif form == "json" and is_optional(case) and is_error(answer, text):
             assert "expressions are not supported" in answer["error"], text
         elif form == "tagged":
             assert comparable(answer) == comparable(tagged), text
@@ -62,7 +62,7 @@ def test_every_warp_vector() -> None:
     assert len(given) == len(cases)
     for case, answer in zip(cases, given, strict=True):
         frame = case["frame"]
-        if case.get("error") or has_expression(case["body_json"]):
+        if case.get("error"):
             assert is_error(answer, frame), frame
             continue
         assert comparable(answer.pop("body_json")) == comparable(case["body_json"]), frame

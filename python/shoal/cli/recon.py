@@ -13,7 +13,7 @@ example:
 
 Each line of standard input is a JSON string that holds one Recon text; each
 line of standard output is the answer to it, or {"error": reason, "offset":
-byte} where it is no Recon. Selectors and expressions ($a, a + 1) are refused.
+byte} where it is no Recon. Selectors and expressions ($a, a + 1) have no JSON.
 """
 
 

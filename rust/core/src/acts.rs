@@ -3,7 +3,7 @@
 
 use crate::envelope::{Body, Bulk, Envelope, Lane, Node, Origin};
 use crate::fold::{self};
-use crate::population::column::{Column, fit_entry};
+use crate::population::column::{Column, fit_entry, fits};
 use crate::population::{Population, PopulationId};
 use crate::shard::Shard;
 use crate::timers::{TimerNumber, TimerOp};
@@ -83,8 +83,12 @@ impl Shard {
         };
         let population = &mut self.populations[turn.population.0 as usize];
         let table = &population.table.maps[map as usize];
-        let (key, value) = fit_entry((table.key_type(), table.value_type()), key, value)
-            .map_err(|misfit| Refusal::Misfit { lane: population.decl.maps[map as usize].name.clone(), misfit })?;
+        let kinds = (table.key_type(), table.value_type());
+        let (key, value) = match fits(kinds.0, &key) && fits(kinds.1, &value) {
+            true => (key, value),
+            false => fit_entry(kinds, key, value)
+                .map_err(|misfit| Refusal::Misfit { lane: population.decl.maps[map as usize].name.clone(), misfit })?,
+        };
         let mark = turn.log.mark();
         let table = &mut population.table;
         if let Err(limit) = table.map_put(turn.row, map, key, value, &mut turn.log) {

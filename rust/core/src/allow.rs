@@ -1,6 +1,8 @@
 //! May they? Every operation from outside passes `Allow::ask` before the router; policies fill it in.
 
 use crate::peer::Identity;
+use crate::route::resolve;
+use crate::serve::bare;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Operation {
@@ -28,7 +30,8 @@ pub struct Allow {
 }
 
 impl Allow {
-    /// `policy` sees identity, operation, node and lane ("" for a whole twin) as the peer wrote them.
+    /// `policy` sees identity, operation, node and lane ("" for a whole twin), both in their normal form
+    /// (RFC 3986, 6.2.2): no spelling of an address passes by a rule that holds for another.
     pub fn by(policy: Box<Policy>) -> Self {
         Allow { policy: Some(policy) }
     }
@@ -38,7 +41,11 @@ impl Allow {
         self.policy.is_none()
     }
 
-    pub fn ask(&self, identity: &Identity, operation: Operation, node: &str, lane: &str) -> Verdict {
-        self.policy.as_ref().map_or(Verdict::Allow, |policy| policy(identity, operation, node, lane))
+    /// `node` is resolved against `base`, the path of the connection's request.
+    pub fn ask(&self, identity: &Identity, operation: Operation, base: &str, node: &str, lane: &str) -> Verdict {
+        let Some(policy) = &self.policy else { return Verdict::Allow };
+        // an address of another scheme has no path: it is compared as it is
+        let node = resolve(base, node).unwrap_or_else(|_| node.to_owned());
+        policy(identity, operation, &node, &bare(lane))
     }
 }

@@ -116,7 +116,7 @@ impl Shard {
             }
             Query::Command { node, lane, .. } => (node.as_str(), lane.as_str(), Operation::Command),
         };
-        if !self.allow.is_open() && self.allow.ask(&ask.identity, operation, node, lane) != Verdict::Allow {
+        if !self.allow.is_open() && self.allow.ask(&ask.identity, operation, "/", node, lane) != Verdict::Allow {
             let problem = Problem::Forbidden("the policy does not allow it".to_owned());
             _ = ask.reply.send(Answer::Refused(problem));
             return None;

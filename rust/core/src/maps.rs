@@ -1,13 +1,14 @@
 //! Map lanes: a child table of a population, (twin, key) → value, with an insertion number per entry. A twin without
 //! entries costs nothing.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHasher};
 
 use crate::declaration::MapDecl;
-use crate::population::chunk::Chunked;
+use crate::population::chunk::{Chunked, inline_view};
 use crate::population::column::Column;
 use crate::value::Value;
 
@@ -39,6 +40,8 @@ pub struct MapTable {
     free: Vec<u32>,
     used: u32,
     next_number: u64,
+    /// The entry that was found last, linked still, or NONE: what reads an entry often writes it next.
+    found: Cell<u32>,
     pub limit: usize,
 }
 
@@ -53,6 +56,7 @@ impl MapTable {
             free: Vec::new(),
             used: 0,
             next_number: 0,
+            found: Cell::new(NONE),
             limit: decl.limit,
         }
     }
@@ -71,12 +75,22 @@ impl MapTable {
 
     #[inline]
     pub fn find(&self, row: u32, key: &Value) -> Option<u32> {
-        self.index.find(hash(row, key), |&slot| self.places.raw(slot).row == row && self.key_is(slot, key)).copied()
+        let is = |slot: u32| self.places.raw(slot).row == row && self.key_is(slot, key);
+        let last = self.found.get();
+        if last != NONE && is(last) {
+            return Some(last);
+        }
+        let slot = self.index.find(hash(row, key), |&slot| is(slot)).copied()?;
+        self.found.set(slot);
+        Some(slot)
     }
 
+    #[inline(always)]
     fn key_is(&self, slot: u32, key: &Value) -> bool {
         match (&self.keys, key) {
-            (Column::Text(cells), Value::Text(text)) => cells.get(slot) == Some(text.as_bytes()),
+            (Column::Text(cells), Value::Text(text)) => {
+                cells.holds(slot, text.as_bytes(), inline_view(text.as_bytes()))
+            }
             (Column::Int(cells), Value::Int(x)) => cells.get(slot) == Some(*x),
             (keys, key) => keys.get(slot) == *key,
         }
@@ -132,6 +146,7 @@ impl MapTable {
 
     /// Takes an entry out of the twin's; its cells stay until `release`.
     pub fn unlink(&mut self, slot: u32) {
+        self.found.set(NONE);
         let Place { row, before, after, .. } = self.places.raw(slot);
         let ends = self.ends.get_mut(&row).expect("a linked entry's twin has ends");
         ends.length -= 1;
@@ -217,5 +232,34 @@ fn hash_value(value: &Value, hasher: &mut FxHasher) {
             name.as_bytes().hash(hasher);
             hash_value(item, hasher);
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declaration::ColumnType;
+
+    #[test]
+    fn an_entry_is_found_while_it_is_linked_and_by_its_own_twin_alone() {
+        let (key, value, default) = (ColumnType::String, ColumnType::Int64, serde_json::Value::Null);
+        let decl = MapDecl { name: "stops".into(), key, value, default, limit: 10, settable: false };
+        let mut table = MapTable::new(&decl);
+        for name in ["short", "a name of more than twelve bytes"] {
+            let key = Value::Text(name.into());
+            let slot = table.insert(1, key.clone(), Value::Int(5));
+            for _ in 0..2 {
+                assert_eq!(table.find(1, &key), Some(slot));
+                assert_eq!(table.find(2, &key), None);
+                assert_eq!(table.find(1, &Value::Text("another".into())), None);
+            }
+            table.unlink(slot);
+            assert_eq!(table.find(1, &key), None);
+            table.link(slot);
+            assert_eq!((table.find(1, &key), table.find(1, &key)), (Some(slot), Some(slot)));
+            table.unlink(slot);
+            table.release(slot);
+            assert_eq!(table.find(1, &key), None);
+        }
     }
 }

@@ -171,7 +171,7 @@ fn meet(pattern: &[Segment], literals: &[Segment]) -> bool {
 
 /// The path of an address: without scheme and host, resolved against `base`, with escapes of unreserved characters decoded
 /// and dot segments taken out.
-fn resolve(base: &str, address: &str) -> Result<String, String> {
+pub(crate) fn resolve(base: &str, address: &str) -> Result<String, String> {
     let address = address.split(['?', '#']).next().unwrap_or_default();
     let scheme = address.find(':').filter(|at| !address[..*at].contains('/'));
     let path = match scheme {

@@ -158,7 +158,7 @@ impl Shard {
             return None;
         }
         if !self.allow.is_open() {
-            match self.allow.ask(&peer.identity(), Operation::Link, asked.node, asked.lane) {
+            match self.allow.ask(&peer.identity(), Operation::Link, &peer.base, asked.node, asked.lane) {
                 Verdict::Allow => {}
                 Verdict::Deny => {
                     self.refuse(peer, frame.tag, &asked, "");
@@ -328,7 +328,7 @@ impl Shard {
         self.next_sequence += 1;
         self.outside_counts.read += 1;
         if !self.allow.is_open() {
-            match self.allow.ask(&peer.identity(), Operation::Command, desk.node(frame), desk.lane(frame)) {
+            match self.allow.ask(&peer.identity(), Operation::Command, &peer.base, desk.node(frame), desk.lane(frame)) {
                 Verdict::Allow => {}
                 verdict => {
                     if verdict == Verdict::Forbid {
@@ -531,7 +531,7 @@ fn lane_place(decl: &PopulationDecl, lane: &str) -> Option<Place> {
 }
 
 /// A lane's address without its query and fragment and without escapes: what its name is compared with.
-fn bare(lane: &str) -> Cow<'_, str> {
+pub(crate) fn bare(lane: &str) -> Cow<'_, str> {
     let name = lane.split(['?', '#']).next().unwrap_or_default();
     match route::decode(name) {
         Ok(decoded) if name.contains('%') => Cow::Owned(decoded.into()),

@@ -177,6 +177,10 @@ pub fn scalar(kind: ColumnType, object: &Bound<'_, PyAny>) -> Option<Value> {
             Ok(x) => Some(Value::Bool(x.is_true())),
             Err(_) => None,
         },
+        ColumnType::String => match object.cast_exact::<PyString>() {
+            Ok(text) => text.to_str().ok().map(|text| Value::Text(text.into())),
+            Err(_) => None,
+        },
         _ => None,
     }
 }

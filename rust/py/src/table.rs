@@ -6,14 +6,15 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use shoal_core::declaration::ColumnType;
-use shoal_core::population::column::fit;
+use shoal_core::population::column::{fit, fits};
 use shoal_core::turn::Within;
 use shoal_core::value::Value;
 
 use crate::cell::column_type;
-use crate::convert::{from_python, to_python};
+use crate::convert::{from_python, scalar, to_python};
 use crate::errors::{WrongType, refused};
 use crate::handle::Handle;
+use crate::shard::Inner;
 
 /// The way of one side of an entry, key or value.
 struct Side {
@@ -23,6 +24,7 @@ struct Side {
 }
 
 impl Side {
+    #[inline]
     fn decode<'py>(&self, py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
         let object = to_python(py, value)?;
         match &self.decode {
@@ -31,7 +33,19 @@ impl Side {
         }
     }
 
+    #[inline(always)]
     fn encode(&self, object: &Bound<'_, PyAny>) -> PyResult<Value> {
+        if self.encode.is_none()
+            && let Some(value) = scalar(self.kind, object)
+            && fits(self.kind, &value)
+        {
+            return Ok(value);
+        }
+        self.convert(object)
+    }
+
+    #[inline(never)]
+    fn convert(&self, object: &Bound<'_, PyAny>) -> PyResult<Value> {
         let value = match &self.encode {
             Some(encode) => from_python(&encode.bind(object.py()).call1((object,))?)?,
             None => from_python(object)?,
@@ -122,31 +136,37 @@ pub struct TableView {
 }
 
 impl TableView {
-    fn within<'py>(&self, py: Python<'py>) -> PyResult<(&Bound_, Bound<'py, crate::shard::Shard>, Within)> {
+    /// The lane, the shard's state, and the turn that may act; the state is dropped before Python code runs.
+    #[inline]
+    fn within<'a>(&'a self, py: Python<'a>) -> PyResult<(&'a Bound_, &'a mut Inner, Within)> {
         let bound = self.lane.get().bound()?;
         let handle = self.handle.get();
-        let (shard, within) = handle.within(py, &bound.name)?;
-        Ok((bound, shard.clone().unbind().into_bound(py), within))
+        let target = handle.target();
+        let state = handle.shard(py)?.get().state()?;
+        match state.core.within(target.population, target.row, target.id, || state.context.current(py)) {
+            Ok(within) => Ok((bound, state, within)),
+            Err(refusal) => Err(refused(refusal, &handle.node(), &bound.name)),
+        }
     }
 
     /// The entries' (key, value) in order.
     fn entries(&self, py: Python<'_>) -> PyResult<Vec<(Value, Value)>> {
-        let (bound, shard, _) = self.within(py)?;
+        let (bound, state, _) = self.within(py)?;
         let target = self.handle.get().target();
-        let table = &shard.get().state()?.core.populations[target.population.0 as usize].table.maps[bound.map as usize];
+        let table = &state.core.populations[target.population.0 as usize].table.maps[bound.map as usize];
         Ok(table.slots(target.row).map(|slot| (table.key(slot), table.value(slot))).collect())
     }
 
     fn find(&self, py: Python<'_>, key: &Value) -> PyResult<Option<Value>> {
-        let (bound, shard, _) = self.within(py)?;
+        let (bound, state, _) = self.within(py)?;
         let target = self.handle.get().target();
-        let table = &shard.get().state()?.core.populations[target.population.0 as usize].table.maps[bound.map as usize];
+        let table = &state.core.populations[target.population.0 as usize].table.maps[bound.map as usize];
         Ok(table.find(target.row, key).map(|slot| table.value(slot)))
     }
 
     fn remove(&self, py: Python<'_>, key: &Value) -> PyResult<Option<Value>> {
-        let (bound, shard, within) = self.within(py)?;
-        let removed = shard.get().state()?.core.map_remove(within, bound.map, key);
+        let (bound, state, within) = self.within(py)?;
+        let removed = state.core.map_remove(within, bound.map, key);
         removed.map_err(|refusal| refused(refusal, &self.handle.get().node(), &bound.name))
     }
 
@@ -173,8 +193,8 @@ impl TableView {
         let bound = self.lane.get().bound()?;
         let key = bound.key.encode(key).map_err(|error| self.wrong(bound, &error, py))?;
         let value = bound.value.encode(value).map_err(|error| self.wrong(bound, &error, py))?;
-        let (_, shard, within) = self.within(py)?;
-        let done = shard.get().state()?.core.map_put(within, bound.map, key, value);
+        let (_, state, within) = self.within(py)?;
+        let done = state.core.map_put(within, bound.map, key, value);
         done.map_err(|refusal| refused(refusal, &self.handle.get().node(), &bound.name))
     }
 
@@ -192,10 +212,9 @@ impl TableView {
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        let (bound, shard, _) = self.within(py)?;
+        let (bound, state, _) = self.within(py)?;
         let target = self.handle.get().target();
-        Ok(shard.get().state()?.core.populations[target.population.0 as usize].table.maps[bound.map as usize]
-            .len(target.row))
+        Ok(state.core.populations[target.population.0 as usize].table.maps[bound.map as usize].len(target.row))
     }
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -303,8 +322,8 @@ impl TableView {
         for (key, _) in self.entries(py)? {
             self.remove(py, &key)?;
         }
-        let (bound, shard, within) = self.within(py)?;
-        let cleared = shard.get().state()?.core.map_cleared(within, bound.map);
+        let (bound, state, within) = self.within(py)?;
+        let cleared = state.core.map_cleared(within, bound.map);
         cleared.map_err(|refusal| refused(refusal, &self.handle.get().node(), &bound.name))
     }
 

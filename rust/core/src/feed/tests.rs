@@ -114,7 +114,7 @@ fn records() -> impl Strategy<Value = Vec<String>> {
                 32 => members[1].1 = "3.0".into(),
                 33 => members[1].1 = "3.5".into(),
                 34 => return "not JSON".to_owned(),
-                35 => return object(styles[style], &members)[..20].to_owned(),
+                35 => return object(styles[style], &members).chars().take(20).collect(),
                 36 => return object(styles[style], &members) + "  ",
                 37 => return object(styles[style], &members) + "x",
                 38 => return "\u{feff}".to_owned() + &object(styles[style], &members),

@@ -172,12 +172,16 @@ impl Population {
     /// Sets an entry. Errors: the number of entries would pass the lane's limit.
     pub fn map_put(&mut self, row: u32, map: u16, key: Value, value: Value, log: &mut Log) -> Result<(), usize> {
         log.touch(self.columns.len() + map as usize);
+        let watched = self.watch[self.columns.len() + map as usize] != UNWATCHED;
         let table = &mut self.maps[map as usize];
         let old = match table.find(row, &key) {
             Some(slot) => {
                 let old = table.replace(slot, value);
-                log.entries.push(Undo::Entry { map, slot, old: old.clone() });
-                old
+                if watched {
+                    self.note_entry(map, key, old.clone(), log);
+                }
+                log.entries.push(Undo::Entry { map, slot, old });
+                return Ok(());
             }
             None if table.len(row) >= table.limit => return Err(table.limit),
             None => {

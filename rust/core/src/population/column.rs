@@ -231,6 +231,20 @@ fn is_finite(value: &Value) -> bool {
     }
 }
 
+/// Whether `fit` would give a number, a flag, a time or a text back as it is. Looks only: a value that is moved through
+/// `fit` costs more than the rest of a write.
+#[inline(always)]
+pub fn fits(kind: ColumnType, value: &Value) -> bool {
+    match (kind, value) {
+        (ColumnType::Float64, Value::Float(x)) => x.is_finite(),
+        (ColumnType::Bool, Value::Bool(_))
+        | (ColumnType::Int64, Value::Int(_))
+        | (ColumnType::Timestamp, Value::Time(_))
+        | (ColumnType::String, Value::Text(_)) => true,
+        _ => false,
+    }
+}
+
 /// A place on Earth in degrees; longitudes may count -180..180 or 0..360.
 pub fn point(lat: f64, lon: f64) -> Result<Value, Misfit> {
     if !lat.is_finite() || !lon.is_finite() {
@@ -260,4 +274,27 @@ fn whole(x: f64) -> Result<i64, Misfit> {
 fn utf8(bytes: &[u8]) -> &str {
     // SAFETY: text cells are only written from `EcoString` and `&str`.
     unsafe { std::str::from_utf8_unchecked(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_given_back_as_it_is() {
+        let numbers = [Value::Float(1.5), Value::Float(3.0), Value::Float(f64::NAN), Value::Float(f64::INFINITY)];
+        let others = [Value::Null, Value::Bool(true), Value::Int(3), Value::Time(5), Value::Point(1.0, 2.0)];
+        let texts = [Value::Text("x".into()), Value::Bytes(b"x".as_slice().into()), Value::List([].into())];
+        let kinds = [ColumnType::Bool, ColumnType::Int64, ColumnType::Float64, ColumnType::Timestamp];
+        let mut seen = 0;
+        for value in numbers.iter().chain(&others).chain(&texts) {
+            for kind in kinds.into_iter().chain([ColumnType::String, ColumnType::Bytes, ColumnType::Point]) {
+                if fits(kind, value) {
+                    assert_eq!(fit(kind, value.clone()), Ok(value.clone()), "{kind:?}");
+                    seen += 1;
+                }
+            }
+        }
+        assert_eq!(seen, 6);
+    }
 }

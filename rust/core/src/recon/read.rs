@@ -6,7 +6,8 @@
 //! the record of the run. The values of a run may be sums: `@a b + c` is [@a, b + c].
 //!
 //! Where swim-java hands the record of a run down into parentheses or a sum, the record takes all values that come, and
-//! operators between them are lost. Such a run is called flat: `{a} + b` is [a, b], `@a (b == c)` is [@a, b, c].
+//! operators between them are lost. Such a run is called flat: `{a} + b` is [a, b], `@a (b == c)` is [@a, b, c]. An
+//! operator that has its operands seals the record: `{a} + b + c` is refused.
 
 mod frames;
 mod items;
@@ -118,6 +119,14 @@ enum Place {
     Nowhere,
 }
 
+/// Operators of a sum in a flat run that have no right operand yet.
+#[derive(Clone, Copy, Default)]
+struct FlatSum {
+    sum: bool,
+    product: bool,
+    prefix: bool,
+}
+
 struct Frame<'a, B: Build<'a>> {
     kind: Kind<'a>,
     place: Place,
@@ -130,14 +139,16 @@ struct Frame<'a, B: Build<'a>> {
     /// A separator or a comment was the last thing read.
     separated: bool,
     /// From here on, what waits belongs to this frame.
-    base: usize,
+    base: u32,
     /// Runs go on in one record, whatever is between them.
     flat: bool,
-    /// An operator in a flat run waits for its operand.
-    flat_operand: bool,
+    /// The sum that is being read, where it is in a flat run.
+    flat_sum: Option<FlatSum>,
+    /// The record of the run takes no more.
+    sealed: bool,
     /// Levels of records and operations below the expression, at most; and below the items before.
-    height: usize,
-    highest: usize,
+    height: u16,
+    highest: u16,
 }
 
 impl<'a, B: Build<'a>> Frame<'a, B> {
@@ -152,7 +163,8 @@ impl<'a, B: Build<'a>> Frame<'a, B> {
             separated: false,
             base: 0,
             flat: false,
-            flat_operand: false,
+            flat_sum: None,
+            sealed: false,
             height: 0,
             highest: 0,
         }

@@ -52,18 +52,6 @@ pub(crate) fn comparable(tagged: &Json) -> Json {
     }
 }
 
-/// Whether a structure has what is refused: selectors and expressions.
-pub(crate) fn has_expression(tagged: &Json) -> bool {
-    match tagged {
-        Json::Object(members) => {
-            ["op", "cond", "invoke", "lambda", "selector"].iter().any(|key| members.contains_key(*key))
-                || members.values().any(has_expression)
-        }
-        Json::Array(items) => items.iter().any(has_expression),
-        _ => false,
-    }
-}
-
 fn tagged(tree: &Tree) -> Json {
     json(text(|out| write_tagged(tree, out)).as_bytes())
 }

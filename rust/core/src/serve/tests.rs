@@ -431,6 +431,10 @@ fn a_policy_is_asked_first() {
         exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:info)", "@sync(node:\"/unit/3\",lane:info)"]);
     assert_eq!(got[0], "@unlinked(node:\"/unit/1\",lane:info)");
     assert_eq!(got[1], "@linked(node:\"/unit/3\",lane:info)");
+    for other in ["unit/../unit/1", "//host/unit/1", "/%75nit/%31", "/unit/1?x"] {
+        let got = exchange(&mut shard, &client, &[&format!("@sync(node:\"{other}\",lane:info)")]);
+        assert_eq!(got, [format!("@unlinked(node:\"{other}\",lane:info)")], "the same twin by another name");
+    }
     exchange(&mut shard, &client, &["@command(node:\"/unit/2\",lane:publish) 1"]);
     assert_eq!(client.peer.outbox().closing(), Some((1008, "Forbidden")));
     assert_eq!(shard.populations[0].table.len(), 1);

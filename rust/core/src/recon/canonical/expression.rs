@@ -91,10 +91,11 @@ fn write_bindings(items: &[Item], out: &mut Vec<u8>) {
     if items.is_empty() {
         out.extend_from_slice(b"()");
     }
-    let mut open = false;
+    // A single value before an attribute does not count as the first.
+    let (mut open, mut first) = (false, true);
     for (at, item) in items.iter().enumerate() {
         let next = items.get(at + 1);
-        if !open && at > 0 {
+        if !open && !first {
             out.push(b' ');
         }
         match item {
@@ -103,6 +104,7 @@ fn write_bindings(items: &[Item], out: &mut Vec<u8>) {
                     out.push(b')');
                 }
                 write_item(item, out);
+                first = false;
             }
             _ if open => {
                 out.push(b',');
@@ -112,14 +114,14 @@ fn write_bindings(items: &[Item], out: &mut Vec<u8>) {
                 }
             }
             Item::Value(value)
-                if !matches!(value, Tree::Record(_)) && (at > 0 && next.is_none() || next.is_some_and(is_attr)) =>
+                if !matches!(value, Tree::Record(_)) && (!first && next.is_none() || next.is_some_and(is_attr)) =>
             {
                 write_canonical(value, out);
             }
             _ => {
                 out.push(b'(');
                 write_item(item, out);
-                open = true;
+                (open, first) = (true, false);
             }
         }
     }

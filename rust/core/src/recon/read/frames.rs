@@ -14,7 +14,10 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             _ => (Kind::Markup, State::Markup),
         };
         let record = match place {
-            Place::Run => self.take_record()?,
+            Place::Run => {
+                self.check_open()?;
+                self.take_record()?
+            }
             _ => self.build.record(),
         };
         self.open_frame(Frame::new(kind, place, Some(record)))?;
@@ -23,21 +26,24 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// Opens the parenthesis that is next: with the record of the run, which makes what stands in it flat, or not.
+    #[cold]
     pub(super) fn open_group(&mut self, place: Place) -> Result<(), B::Error> {
-        let place = if self.frame.flat_operand && place == Place::Operand { Place::Run } else { place };
+        let place = if self.frame.flat_sum.is_some() && place == Place::Operand { Place::Run } else { place };
         let mut frame = Frame::new(Kind::Group, place, None);
         if place == Place::Run {
-            frame.flat = true;
+            (frame.flat, frame.sealed) = (true, self.frame.sealed);
             frame.expression = Expression::Record(self.take_record()?);
         }
         self.open_frame(frame)
     }
 
     pub(super) fn open_frame(&mut self, mut frame: Frame<'a, B>) -> Result<(), B::Error> {
-        frame.base = self.waiting.len();
-        if self.outer.len() + frame.base >= MAX_DEPTH {
+        let waiting = self.waiting.len();
+        if self.outer.len() + waiting >= MAX_DEPTH {
             return Err(self.too_deep().into());
         }
+        // Not above `MAX_DEPTH`.
+        frame.base = waiting as u32;
         self.scan.at += 1;
         self.outer.push(std::mem::replace(&mut self.frame, frame));
         self.state = State::Run;
@@ -129,6 +135,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// After an expression in a group: a comma makes it a record, which takes all that follows.
+    #[cold]
     pub(super) fn after_group_item(&mut self) -> Result<(), B::Error> {
         if self.frame.place == Place::Key {
             // No item of a record, but a key: lines may end before its parenthesis.
@@ -145,7 +152,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
                     let mut record = self.build.record();
                     self.build.push(&mut record, value)?;
                     self.frame.expression = Expression::Record(record);
-                    self.frame.flat = true;
+                    (self.frame.flat, self.frame.sealed) = (true, false);
                 }
                 self.scan.at += 1;
                 self.state = State::Run;
@@ -162,6 +169,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
         let value = match frame.expression {
             expression if frame.place == Place::Run => {
                 self.frame.expression = expression;
+                self.frame.sealed = frame.sealed;
                 return self.after_record();
             }
             Expression::Record(record) => Expression::Value(self.build.end(record, self.scan.at)?),

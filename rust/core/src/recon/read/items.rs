@@ -131,6 +131,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             Expression::Text(text) => Key::Text(text),
             other => Key::Other(self.value_of(other)?),
         });
+        self.frame.sealed = false;
         self.scan.skip_spaces();
         // swim-java takes a record that is cut off right behind a colon, if no other encloses it.
         if self.scan.peek().is_none()
@@ -169,6 +170,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
         self.frame.separated = false;
         self.frame.highest = self.frame.highest.max(self.frame.height);
         self.frame.height = 0;
+        self.frame.sealed = false;
         Ok(())
     }
 }

@@ -1,13 +1,14 @@
 //! Operators, and the parentheses behind a function.
 
 use super::waiting::{Waiting, What};
-use super::{Expression, Frame, Kind, Place, Reader, State};
+use super::{Expression, FlatSum, Frame, Kind, Place, Reader, State};
 use crate::recon::build::Build;
 use crate::recon::expression::{Operator, level};
 use crate::recon::number;
 
 impl<'a, B: Build<'a>> Reader<'a, B> {
     /// Before an operand: its prefix operators, or a value.
+    #[cold]
     pub(super) fn operand(&mut self) -> Result<(), B::Error> {
         self.scan.skip_spaces();
         match self.scan.peek() {
@@ -23,10 +24,11 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     fn place_of_operand(&self) -> Place {
-        if self.frame.flat_operand { Place::Run } else { Place::Operand }
+        if self.frame.flat_sum.is_some() { Place::Run } else { Place::Operand }
     }
 
     /// The prefix operator that is next; a minus before digits belongs to the number.
+    #[cold]
     pub(super) fn prefix(&mut self) -> Result<(), B::Error> {
         let at = self.scan.at;
         let operator = match self.scan.peek() {
@@ -48,9 +50,8 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             self.scan.at += 1;
             self.scan.skip_spaces();
         }
-        if self.frame.flat_operand {
-            self.state = State::Operand;
-            return Ok(());
+        if self.frame.flat_sum.is_some() {
+            return self.wait_for_operand(Operator::Negative, at);
         }
         if matches!(self.scan.peek(), Some(b'0'..=b'9')) {
             let start = self.scan.at;
@@ -73,18 +74,20 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
 
     fn wait_for_operand(&mut self, operator: Operator, at: usize) -> Result<(), B::Error> {
         self.state = State::Operand;
-        match self.frame.flat_operand {
-            true => Ok(()),
-            false => self.wait(at, What::Prefix(operator)),
+        match &mut self.frame.flat_sum {
+            Some(flat) => flat.prefix = true,
+            None => self.wait(at, What::Prefix(operator))?,
         }
+        Ok(())
     }
 
     /// A value has been read where an operand may stand.
+    #[cold]
     pub(super) fn primary(&mut self, value: Expression<'a, B>) -> Result<(), B::Error> {
         if let Some(What::Selector(_)) = self.last() {
             return self.key(value);
         }
-        if self.frame.flat_operand {
+        if self.frame.flat_sum.is_some() {
             if !matches!(value, Expression::Nothing) {
                 self.add(value)?;
             }
@@ -124,24 +127,45 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// After a record that is the run's own: operators that follow make it a flat run.
+    #[inline]
     pub(super) fn after_record(&mut self) -> Result<(), B::Error> {
-        self.frame.flat_operand = false;
-        self.state = State::After;
         self.scan.skip_spaces();
+        let operator = matches!(self.scan.peek(), Some(b'(' | b'+' | b'-' | b'*' | b'/' | b'%'));
+        if operator || self.frame.flat_sum.is_some() {
+            return self.after_flat();
+        }
+        self.state = State::After;
+        Ok(())
+    }
+
+    #[cold]
+    fn after_flat(&mut self) -> Result<(), B::Error> {
         match self.scan.peek() {
             Some(b'(') => {
                 self.allow_expression()?;
                 self.open_call(Place::Nowhere)
             }
-            Some(b'+' | b'-' | b'*' | b'/' | b'%') => {
+            Some(c @ (b'+' | b'-' | b'*' | b'/' | b'%')) => {
                 self.allow_expression()?;
                 self.scan.at += 1;
-                self.frame.flat_operand = true;
                 self.state = State::Operand;
+                self.flat_operator(matches!(c, b'+' | b'-'));
                 Ok(())
             }
-            _ => Ok(()),
+            _ => {
+                let FlatSum { sum, product, prefix } = self.frame.flat_sum.take().unwrap_or_default();
+                self.frame.sealed |= sum || product || prefix;
+                self.state = State::After;
+                Ok(())
+            }
         }
+    }
+
+    fn flat_operator(&mut self, is_sum: bool) {
+        let before = self.frame.flat_sum.unwrap_or_default();
+        self.frame.sealed |= before.prefix || before.product || (before.sum && is_sum);
+        let sum = before.sum || is_sum;
+        self.frame.flat_sum = Some(FlatSum { sum, product: !is_sum, prefix: false });
     }
 
     fn open_call(&mut self, place: Place) -> Result<(), B::Error> {
@@ -152,6 +176,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// An operator between runs is next.
+    #[cold]
     pub(super) fn between_runs(&mut self) -> Result<(), B::Error> {
         self.allow_expression()?;
         let compared = matches!(self.last(), Some(What::Infix(operator, _)) if operator.level() == level::COMPARISON);
@@ -199,12 +224,14 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
         }
         self.scan.at += length;
         let bindings = self.take_expression();
-        let flat = std::mem::take(&mut self.frame.flat);
+        let flat = std::mem::take(&mut self.frame.flat).then_some(self.frame.sealed);
+        self.frame.sealed = false;
         self.state = State::Run;
         self.wait(at, What::Lambda(bindings, flat))
     }
 
     /// Completes all that waits for the end of the expression. False: a colon was next, and was that of a condition.
+    #[cold]
     pub(super) fn end_operators(&mut self) -> Result<bool, B::Error> {
         let colon = self.scan.peek() == Some(b':');
         if colon {

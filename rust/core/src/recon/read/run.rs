@@ -61,6 +61,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             self.frame.expression = value;
             return Ok(());
         }
+        self.check_open()?;
         let value = self.value_of(value)?;
         let mut record = self.take_record()?;
         self.build.push(&mut record, value)?;
@@ -113,6 +114,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     pub(super) fn end_attribute(&mut self, name: Cow<'a, str>, value: B::Value) -> Result<(), B::Error> {
+        self.check_open()?;
         let mut record = self.take_record()?;
         self.build.attr(&mut record, name, value)?;
         if !matches!(self.frame.kind, Kind::Markup) {
@@ -154,7 +156,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             Some(b'=' | b'!' | b'<' | b'>' | b'&' | b'|' | b'^' | b'?') => return self.between_runs(),
             _ => {}
         }
-        if self.waiting.len() > self.frame.base && !self.end_operators()? {
+        if self.waiting.len() > self.frame.base as usize && !self.end_operators()? {
             return Ok(());
         }
         match self.frame.kind {

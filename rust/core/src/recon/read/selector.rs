@@ -8,6 +8,7 @@ use crate::recon::selector::Step;
 
 impl<'a, B: Build<'a>> Reader<'a, B> {
     /// The `$` is next.
+    #[cold]
     pub(super) fn selector(&mut self) -> Result<(), B::Error> {
         self.allow_expression()?;
         let at = self.scan.at;
@@ -17,6 +18,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// After the `$`, or after a `.`.
+    #[cold]
     pub(super) fn step(&mut self, first: bool) -> Result<(), B::Error> {
         let step = match &self.scan.bytes[self.scan.at..] {
             [b'[', ..] if first => return self.filter(),
@@ -41,6 +43,7 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// After a step: another one, or the end of the selector.
+    #[cold]
     pub(super) fn steps(&mut self) -> Result<(), B::Error> {
         match self.scan.peek() {
             Some(b'[') => self.filter(),

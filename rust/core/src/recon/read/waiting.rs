@@ -20,8 +20,8 @@ pub(super) enum What<'a, B: Build<'a>> {
     /// The condition; what holds if it does, too.
     If(Option<B::Value>),
     Else(Option<(B::Value, B::Value)>),
-    /// What stands on the left, and whether it is a flat run.
-    Lambda(Expression<'a, B>, bool),
+    /// What stands on the left; if it is a flat run, whether that is sealed.
+    Lambda(Expression<'a, B>, Option<bool>),
     /// The function.
     Call(Expression<'a, B>),
     Selector(Vec<Step<B::Value>>),
@@ -30,7 +30,7 @@ pub(super) enum What<'a, B: Build<'a>> {
 impl<'a, B: Build<'a>> Reader<'a, B> {
     /// The last thing that waits in this frame.
     pub(super) fn last(&self) -> Option<&What<'a, B>> {
-        let own = self.waiting.len() > self.frame.base;
+        let own = self.waiting.len() > self.frame.base as usize;
         self.waiting.last().filter(|_| own).map(|waiting| &waiting.what)
     }
 
@@ -46,8 +46,9 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
     }
 
     /// A tree is walked by recursion, so its operators count as levels.
+    #[cold]
     fn within_depth(&self) -> Result<(), B::Error> {
-        match self.outer.len() + self.waiting.len() + self.frame.height > MAX_DEPTH {
+        match self.outer.len() + self.waiting.len() + usize::from(self.frame.height) > MAX_DEPTH {
             false => Ok(()),
             true => Err(self.too_deep().into()),
         }
@@ -68,7 +69,16 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
             return Ok(None);
         }
         let expression = self.take_expression();
+        self.frame.sealed = false;
         self.value_of(expression).map(Some)
+    }
+
+    /// Refuses what comes if the record of the run takes no more.
+    pub(super) fn check_open(&self) -> Result<(), B::Error> {
+        match self.frame.sealed {
+            false => Ok(()),
+            true => Err(self.unexpected("the end: operators before it have closed its record").into()),
+        }
     }
 
     /// `value` with the prefix operators that wait for it.
@@ -126,18 +136,21 @@ impl<'a, B: Build<'a>> Reader<'a, B> {
                     let expression = self.take_expression();
                     Operation::Conditional(condition, yes, self.value_of(expression)?)
                 }
-                What::Lambda(bindings, true) => {
+                What::Lambda(bindings, Some(sealed)) => {
                     self.frame.expression = bindings;
-                    self.frame.flat = true;
+                    (self.frame.flat, self.frame.sealed) = (true, sealed);
                     continue;
                 }
-                What::Lambda(bindings, false) => {
+                What::Lambda(bindings, None) => {
                     let template = self.take_expression();
                     let bindings = self.value_of(bindings)?;
                     Operation::Lambda(bindings, self.value_of(template)?)
                 }
-                // The operator of a flat run.
-                _ => continue,
+                // The operator of a flat run; a condition on a record is none.
+                lost => {
+                    self.frame.sealed |= matches!(lost, What::Infix(..));
+                    continue;
+                }
             };
             self.grow()?;
             self.frame.expression = Expression::Value(self.build.operation(operation, at)?);
