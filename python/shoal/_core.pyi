@@ -323,6 +323,7 @@ __all__ = [
     "TableView",
     "Turns",
     "__version__",
+    "frozen",
     "recon_canonical",
     "recon_dumps",
     "recon_loads",

@@ -33,7 +33,8 @@ fn main() {
     ]);
     let fields = serde_json::from_value(fields).unwrap_or_default();
     let zone = jiff::tz::TimeZone::UTC;
-    let plan = Plan { body: BodyType::Record { fields }, wanted: u64::MAX, extra: vec![], time_slot: None, zone };
+    let plan =
+        Plan { body: BodyType::Record { fields }, wanted: u64::MAX, extra: vec![], known: None, time_slot: None, zone };
     let mut record = Record::default();
     let mut out = Vec::new();
     let value = read(body).unwrap_or_default();
