@@ -13,7 +13,7 @@ use crate::timers::{TimerNumber, TimerOp};
 use crate::undo::Log;
 use crate::value::Value;
 
-pub use fused::{Cells, Fused};
+pub use fused::{Fused, RUN};
 
 /// What an operation reads.
 #[derive(Clone, Copy, Debug)]
@@ -373,7 +373,8 @@ fn stepped(step: FloatStep, old: Option<f64>, x: f64) -> Result<f64, Misfit> {
 #[inline(always)]
 fn limited(x: f64, old: bool, limit: f64, clear: f64, below: bool) -> bool {
     let (beyond, back) = if below { (x < limit, x >= clear) } else { (x > limit, x <= clear) };
-    beyond || old && !back
+    // not `||` and `&&`: nobody can foresee which way an alarm goes
+    beyond | (old & !back)
 }
 
 /// One step; false: it wrote nothing, so what is behind it does not step.
