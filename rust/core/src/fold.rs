@@ -15,7 +15,7 @@ use crate::undo::Log;
 use crate::value::Value;
 use crate::window;
 
-pub use fused::{Cells, Fused};
+pub use fused::{Fused, RUN};
 
 /// What an operation reads.
 #[derive(Clone, Copy, Debug)]
@@ -419,7 +419,8 @@ fn stepped(step: FloatStep, old: Option<f64>, x: f64) -> Result<f64, Misfit> {
 #[inline(always)]
 fn limited(x: f64, old: bool, limit: f64, clear: f64, below: bool) -> bool {
     let (beyond, back) = if below { (x < limit, x >= clear) } else { (x > limit, x <= clear) };
-    beyond || old && !back
+    // not `||` and `&&`: nobody can foresee which way an alarm goes
+    beyond | (old & !back)
 }
 
 /// One step; false: it wrote nothing, so what is behind it does not step.

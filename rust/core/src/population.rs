@@ -5,6 +5,7 @@ mod cells;
 pub mod chunk;
 pub mod column;
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
 
 use ecow::EcoString;
@@ -66,6 +67,7 @@ pub struct Population {
     used: u32,
     next_id: u64,
     removals: u64,
+    snapshots: Cell<u64>,
     count: usize,
     /// Word w of a row's dirty bits: what has changed since the last commit.
     dirty: Vec<Chunked<u64>>,
@@ -119,6 +121,7 @@ impl Population {
             used: 0,
             next_id: 1,
             removals: 0,
+            snapshots: Cell::new(0),
             count: 0,
             dirty: vec![Chunked::default(); words],
             dirty_rows: Vec::new(),
@@ -194,6 +197,12 @@ impl Population {
     /// Counts rows taken out, undone creations too: while it stays, a row that was found stays its twin's.
     pub fn removals(&self) -> u64 {
         self.removals
+    }
+
+    /// Counts snapshots: while it stays, a chunk that has been written stays where it is.
+    #[inline(always)]
+    pub fn snapshots(&self) -> u64 {
+        self.snapshots.get()
     }
 
     /// The id that the next twin gets.
@@ -463,6 +472,7 @@ impl Population {
 
     /// A list of pointers: later writes copy the chunks that they touch.
     pub fn snapshot(&self) -> Snapshot {
+        self.snapshots.set(self.snapshots.get() + 1);
         Snapshot { columns: self.columns.clone(), ids: self.ids.clone(), keys: self.keys.clone(), rows: self.used }
     }
 

@@ -55,7 +55,7 @@ impl Shard {
 
     #[inline]
     pub(crate) fn record(&mut self, id: SourceId, index: usize) -> bool {
-        if self.sources[id.0 as usize].may_sweep() && self.sweep(id, index) {
+        if self.sources[id.0 as usize].may_sweep() && (self.sweep(id, index) || self.open_swept(id, index)) {
             return true;
         }
         let source = &self.sources[id.0 as usize];
@@ -68,7 +68,7 @@ impl Shard {
             self.hand = Some(self.envelope_of(id, index));
             return false;
         }
-        let (population, command) = source.target.unwrap_or_default();
+        let (population, _) = source.target.unwrap_or_default();
         let class = &self.populations[population.0 as usize];
         let source = &mut self.sources[id.0 as usize];
         let ahead = source.ahead(index, &class.table);
@@ -89,15 +89,7 @@ impl Shard {
             && self.sources[id.0 as usize].has_time().is_none()
         {
             // the way of most events: the twin was found when the record was decoded, and is still there
-            let twin = class.table.id(row).unwrap_or_default();
-            self.turn.cause = Cause::Record(id, index);
-            if let Some(Step::Call(what)) = self.begin_command(population, row, twin, 0, command) {
-                self.turn.first = Some(what);
-            } else if self.turn.phase == Phase::Rounds && self.turn.log.seen.is_empty() {
-                // no handler, nothing changed that one watches: the turn is over
-                self.keep();
-                self.sources[id.0 as usize].counts.applied += 1;
-            }
+            self.begin_record(id, index, row);
             return true;
         }
         let source = &self.sources[id.0 as usize];
@@ -112,6 +104,21 @@ impl Shard {
         };
         self.key = key;
         opened
+    }
+
+    /// Opens the turn of a decoded record (in the turn's) of a twin that is there.
+    #[inline(always)]
+    pub(crate) fn begin_record(&mut self, id: SourceId, index: usize, row: u32) {
+        let (population, command) = self.sources[id.0 as usize].target.unwrap_or_default();
+        let twin = self.populations[population.0 as usize].table.id(row).unwrap_or_default();
+        self.turn.cause = Cause::Record(id, index);
+        if let Some(Step::Call(what)) = self.begin_command(population, row, twin, 0, command) {
+            self.turn.first = Some(what);
+        } else if self.turn.phase == Phase::Rounds && self.turn.log.seen.is_empty() {
+            // no handler, nothing changed that one watches: the turn is over
+            self.keep();
+            self.sources[id.0 as usize].counts.applied += 1;
+        }
     }
 
     /// Brings a decoded record (in the turn's) to its twin.

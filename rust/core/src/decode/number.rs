@@ -86,6 +86,26 @@ pub(crate) fn read_float(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
     read_whole(bytes, first, word, whole, negative).map(|(x, end)| (x as f64, end))
 }
 
+/// Where a float ends that has a point, at most 14 digits and no exponent; `None` for all others.
+#[inline(always)]
+pub(crate) fn float_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let (_, first, word, ends, whole) = begin(bytes, start)?;
+    if whole >= 7 || (word >> (8 * whole)) as u8 != b'.' {
+        return None;
+    }
+    let behind = ((ends & (ends - 1)).trailing_zeros() / 8) as usize;
+    let mut end = first + behind;
+    if behind == 8 {
+        let more = digits(load(bytes, end));
+        if more == 8 {
+            return None;
+        }
+        end += more;
+    }
+    let after = bytes.get(end).copied().unwrap_or(0);
+    (behind > whole + 1 && after | 0x20 != b'e').then_some(end)
+}
+
 /// The sign, where the digits start, the word there, `others` of it, and how many digits it starts with.
 #[inline(always)]
 fn begin(bytes: &[u8], start: usize) -> Option<(bool, usize, u64, u64, usize)> {
@@ -245,6 +265,9 @@ mod tests {
     fn both(text: &str) {
         let fast = read(text.as_bytes(), 0);
         assert_eq!(fast, read_slowly(text.as_bytes(), 0), "{text}");
+        if let Some(end) = float_end(text.as_bytes(), 0) {
+            assert!(matches!(fast, Ok((Number::Float(_), at)) if at == end), "{text}");
+        }
         if let Ok((Number::Float(x), _)) = fast {
             assert_eq!(x.to_bits(), text.trim_end_matches([',', '}', ' ']).parse::<f64>().unwrap().to_bits(), "{text}");
         }
@@ -287,7 +310,7 @@ mod tests {
 
         #[test]
         fn any_text_reads_the_same_fast_and_slowly(text in "-?[0-9]{0,20}\\.?[0-9]{0,20}([eE][+-]?[0-9]{0,4})?[,} ]?") {
-            prop_assert_eq!(read(text.as_bytes(), 0), read_slowly(text.as_bytes(), 0));
+            both(&text);
         }
     }
 }

@@ -44,6 +44,8 @@ enum Form {
     Bool,
     /// Between quotes, which belong to the literals beside it.
     Text,
+    /// A float that nobody needs.
+    Passed,
     /// Of a member that the body does not declare.
     Number,
 }
@@ -158,6 +160,7 @@ impl Template {
                     continue;
                 }
                 (b'"', None | Some(Kind::Text)) => Form::Text,
+                (b'-' | b'0'..=b'9', Some(Kind::Float)) if target == Target::Nothing => Form::Passed,
                 (b'-' | b'0'..=b'9', Some(Kind::Float)) => Form::Float,
                 (b'-' | b'0'..=b'9', Some(Kind::Int)) => Form::Int,
                 (b'-' | b'0'..=b'9', None) => Form::Number,
@@ -217,6 +220,13 @@ impl Template {
                     }
                     next
                 }
+                Form::Passed => match number::float_end(bytes, at) {
+                    Some(next) => next,
+                    None => match slow_float(bytes, at) {
+                        Some((_, next)) => next,
+                        None => return false,
+                    },
+                },
                 Form::Text => {
                     let Some(text) = plain_text(bytes, at) else { return false };
                     match part.target {

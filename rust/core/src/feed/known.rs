@@ -32,8 +32,8 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    pub(crate) fn layout(&self, number: usize) -> Option<&Layout> {
-        self.layouts.get(number)
+    pub(crate) fn layout(&mut self, number: usize) -> Option<&mut Layout> {
+        self.layouts.get_mut(number)
     }
 
     /// Whether records are likely to fit.

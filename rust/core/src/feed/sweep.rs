@@ -6,15 +6,16 @@
 use std::ops::Range;
 
 use crate::batch::Batch;
-use crate::decode::{Number, Sink, Target, Template};
+use crate::decode::{Number, Sink, Target, Template, prepare};
 use crate::envelope::SourceId;
-use crate::feed::known::Known;
-use crate::fold::{Cells, Fused, Program};
+use crate::feed::known::{Known, Layout};
+use crate::fold::{Fused, Program, RUN};
 use crate::population::Population;
 use crate::shard::Shard;
+use crate::value::Value;
 
 /// Records decoded ahead.
-const WINDOW: usize = 32;
+const WINDOW: usize = RUN;
 const NO_ROW: u32 = u32::MAX;
 
 /// A decoded record; its numbers stand in `Sweep::values`.
@@ -39,8 +40,6 @@ pub(crate) struct Sweep {
     /// `stride` for each record: its slots' numbers, then room for the folds' results.
     values: Vec<f64>,
     stride: usize,
-    /// Of the present run.
-    cells: Cells,
     /// Twins removed when the records were looked up: while that stays, rows stay.
     removals: u64,
 }
@@ -96,7 +95,6 @@ impl Sweep {
             entries: vec![Entry::default(); WINDOW],
             values: vec![0.0; WINDOW * stride],
             stride,
-            cells: Cells::default(),
             removals: 0,
         }
     }
@@ -127,7 +125,13 @@ impl Sweep {
             entry.layout = layout.map(|number| number as u8);
             (entry.start, entry.length) = (sink.start as u32, sink.length as u32);
         }
+        self.look_up(batch, table, outs);
+    }
+
+    /// Finds the rows of the window's records.
+    fn look_up(&mut self, batch: &Batch, table: &Population, outs: &[u16]) {
         self.removals = table.removals();
+        let entries = &mut self.entries[..self.window.len()];
         for entry in entries.iter_mut().filter(|entry| entry.layout.is_some()) {
             let key = &batch.bytes[entry.start as usize..(entry.start + entry.length) as usize];
             entry.row = table.find(key).inspect(|row| table.prefetch(*row, outs)).unwrap_or(NO_ROW);
@@ -144,12 +148,12 @@ impl Shard {
         }
         // `next` looks at the clock when `left` is a multiple of 32
         let room = 1 + self.left % 32;
-        if let Some(sweep) = &mut self.sources[id.0 as usize].sweep {
-            sweep.cells.renew();
-        }
         let mut kept = 0;
-        while kept < room && self.swept(id, first + kept) {
-            kept += 1;
+        while kept < room {
+            match self.swept(id, first + kept, room - kept) {
+                0 => break,
+                more => kept += more,
+            }
         }
         if kept == 0 {
             return false;
@@ -163,56 +167,108 @@ impl Shard {
         true
     }
 
-    /// The turn of one record; false: it takes the general way, and nothing has happened but that its twin was made.
-    #[inline(always)]
-    fn swept(&mut self, id: SourceId, index: usize) -> bool {
-        let Some(source) = self.sources.get_mut(id.0 as usize) else { return false };
-        let (Some(sweep), Some((population, _))) = (&mut source.sweep, source.target) else { return false };
+    /// The turns of records of one layout from `index` on, `most` of them. Gives how many; 0: that record takes the general
+    /// way, and nothing has happened but that its twin was made.
+    fn swept(&mut self, id: SourceId, index: usize, most: usize) -> usize {
+        let Some(source) = self.sources.get_mut(id.0 as usize) else { return 0 };
+        let (Some(sweep), Some((population, _))) = (&mut source.sweep, source.target) else { return 0 };
         let class = &mut self.populations[population.0 as usize];
         if !sweep.window.contains(&index) {
             if index >= source.batch.records.len() {
-                return false;
+                return 0;
             }
             sweep.look_ahead(index, &source.batch, &mut source.known, &class.table, &source.outs);
+        } else if class.table.removals() != sweep.removals {
+            sweep.look_up(&source.batch, &class.table, &source.outs);
         }
         let at = index - sweep.window.start;
-        let Entry { layout, mut row, start, length } = sweep.entries[at];
-        let Some(layout) = layout else { return false };
-        if row == NO_ROW || class.table.removals() != sweep.removals {
-            let key = &source.batch.bytes[start as usize..(start + length) as usize];
-            row = match class.table.find(key) {
+        let Entry { layout, row, start, length } = sweep.entries[at];
+        let Some(number) = layout else { return 0 };
+        if row == NO_ROW {
+            let key = start as usize..(start + length) as usize;
+            let row = match class.table.find(&source.batch.bytes[key.clone()]) {
                 Some(row) => row,
-                None if class.decl.hooks.create || class.decl.hooks.start => return false,
-                None => match self.bear(id, start as usize..(start + length) as usize) {
+                None if class.decl.hooks.create || class.decl.hooks.start => return 0,
+                None => match self.bear(id, key) {
                     Some(row) => row,
-                    None => return false,
+                    None => return 0,
                 },
             };
+            return self.swept_at(id, at, number, row);
         }
+        let mut rows = [NO_ROW; RUN];
+        let ahead = &sweep.entries[at..sweep.window.len()];
+        let mut count = 0;
+        for (place, entry) in rows[..most.min(RUN)].iter_mut().zip(ahead) {
+            // listeners are told of each turn
+            let alone = entry.layout == layout && entry.row != NO_ROW && !self.links.watches(population, entry.row);
+            if !alone {
+                break;
+            }
+            *place = entry.row;
+            count += 1;
+        }
+        self.step_fused(id, at, number, &rows[..count])
+    }
+
+    /// The same for one record, whose twin has been looked up just now.
+    #[inline(never)]
+    fn swept_at(&mut self, id: SourceId, at: usize, layout: u8, row: u32) -> usize {
+        let Some((population, _)) = self.sources[id.0 as usize].target else { return 0 };
         if self.links.watches(population, row) {
-            // its listeners are told of each turn
-            return false;
+            return 0;
         }
-        self.step_fused(id, at, layout, row)
+        self.step_fused(id, at, layout, &[row])
     }
 
     #[inline(always)]
-    fn step_fused(&mut self, id: SourceId, at: usize, layout: u8, row: u32) -> bool {
-        let Some(source) = self.sources.get_mut(id.0 as usize) else { return false };
-        let (Some(sweep), Some((population, _))) = (&mut source.sweep, source.target) else { return false };
+    fn step_fused(&mut self, id: SourceId, at: usize, layout: u8, rows: &[u32]) -> usize {
+        let Some(source) = self.sources.get_mut(id.0 as usize) else { return 0 };
+        let (Some(sweep), Some((population, _))) = (&mut source.sweep, source.target) else { return 0 };
         let layout = source.known.layout(layout as usize);
-        let Some(fused) = layout.and_then(|layout| layout.fused.as_ref()) else { return false };
+        let Some(fused) = layout.and_then(|layout| layout.fused.as_mut()) else { return 0 };
         let class = &mut self.populations[population.0 as usize];
-        let values = &mut sweep.values[at * sweep.stride..(at + 1) * sweep.stride];
-        // SAFETY: it was made for this population, nobody has removed the row since it was found, and within this run no
-        // snapshot is taken.
-        if !unsafe { fused.step(&mut class.table, &mut sweep.cells, row, values) } {
+        let values = &mut sweep.values[at * sweep.stride..];
+        // SAFETY: it was made for this population, and nobody has removed a row since they were found.
+        let kept = unsafe { fused.step(&mut class.table, rows, values) };
+        for row in &rows[..kept] {
+            class.table.soil(*row, fused.touched());
+        }
+        for at in &class.member_of {
+            for row in &rows[..kept] {
+                self.memberships[*at].mark_touched(*row, fused.touched());
+            }
+        }
+        kept
+    }
+
+    /// Opens the turn of a record that has been decoded ahead, and that `sweep` has left: a lane changes that a handler
+    /// waits for. False: nothing has happened.
+    pub(crate) fn open_swept(&mut self, id: SourceId, index: usize) -> bool {
+        if !self.busy.is_empty() || self.merging || self.one_by_one {
             return false;
         }
-        class.table.soil(row, fused.touched());
-        for at in &class.member_of {
-            self.memberships[*at].mark_touched(row, fused.touched());
+        let source = &mut self.sources[id.0 as usize];
+        let (Some(sweep), Some((population, _))) = (&source.sweep, source.target) else { return false };
+        let table = &self.populations[population.0 as usize].table;
+        if !sweep.window.contains(&index) || table.removals() != sweep.removals {
+            return false;
         }
+        let at = index - sweep.window.start;
+        let Entry { layout: Some(number), row, .. } = sweep.entries[at] else { return false };
+        let Some(Layout { template, fused: Some(_), .. }) = source.known.layout(number as usize) else { return false };
+        // listeners are told of the whole record
+        if row == NO_ROW || self.links.watches(population, row) {
+            return false;
+        }
+        let record = &mut self.turn.record;
+        prepare(&source.plan, record);
+        record.given = template.given;
+        // all that folds read which may be fused
+        for (slot, (cell, x)) in record.slots.iter_mut().zip(&sweep.values[at * sweep.stride..]).enumerate() {
+            *cell = if template.numbers >> (slot % 64) & 1 == 1 { Value::Float(*x) } else { Value::Null };
+        }
+        self.begin_record(id, index, row);
         true
     }
 

@@ -275,6 +275,32 @@ proptest! {
     }
 }
 
+/// Runs step in chunks whose place they remember: a snapshot keeps its own all the same.
+#[test]
+fn a_snapshot_holds_what_was_when_it_was_taken() {
+    let mut shard = Shard::new(declaration(true), true, false).unwrap();
+    let source = serde_json::json!({"name": "test", "file": null, "target": [0, 0]});
+    shard.ingest(serde_json::from_value(source).unwrap()).unwrap();
+    let text =
+        |i: usize| format!("{{\"id\": \"v{}\", \"n\": {i}, \"speed\": {i}.5, \"lat\": 1.0, \"lon\": 2.0}}", i % 3);
+    let run = |shard: &mut Shard, events: Range<usize>| {
+        let texts: Vec<Vec<u8>> = events.map(|i| text(i).into_bytes()).collect();
+        shard.sources[0].hand(&texts);
+        while shard.sources[0].has_news() {
+            shard.batch(Duration::from_secs(1));
+            while shard.advance() != Step::Idle {}
+        }
+    };
+    let held =
+        |columns: &[crate::population::column::Column]| (columns[0].get(0), columns[2].get(0), columns[3].get(0));
+    let then = (Value::Int(10), Value::Float(27.5), Value::Point(1.0, 2.0));
+    run(&mut shard, 0..30);
+    let snapshot = shard.populations[0].table.snapshot();
+    run(&mut shard, 30..60);
+    assert_eq!(held(&snapshot.columns), then);
+    assert_eq!(held(&shard.populations[0].table.columns), (Value::Int(20), Value::Float(57.5), then.2));
+}
+
 /// That the fast way is taken at all, so that the comparison above compares two ways.
 #[test]
 fn records_of_one_writer_run_ahead() {
