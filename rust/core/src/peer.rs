@@ -281,8 +281,10 @@ pub struct Exchange {
 /// nearly all of the time. So the sockets are read again when this many times the last write's time has passed, and the
 /// next write takes the events of all commands that have come meanwhile. As an Ethernet card moderates its interrupts.
 const REST_FACTOR: i64 = 16;
-/// Shorter rests are not worth a thread's sleep, µs: with one or two connections to write to there is none.
+/// Shorter rests are not worth a thread's sleep, µs.
 const SHORTEST_REST: i64 = 150;
+/// Fewer connections are written to at once: their events wait for nobody.
+const FEWEST_WRITES: usize = 4;
 /// What a rest may add to a command's time, µs.
 const LONGEST_REST: i64 = 1000;
 /// What one connection's write can cost, µs: more was somebody else's time.
@@ -341,6 +343,9 @@ impl Exchange {
 
     /// A commit was written to `count` connections, which took `cost` µs.
     pub(crate) fn rest_after(&self, cost: i64, count: usize) {
+        if count < FEWEST_WRITES {
+            return;
+        }
         let rest = (cost.min(count as i64 * DEAREST_WRITE) * REST_FACTOR).min(LONGEST_REST);
         if rest >= SHORTEST_REST {
             self.rest_until.store(Outbox::now() + rest, Ordering::Relaxed);
