@@ -4,7 +4,7 @@
 //! below 2^53 and at most 22 places is one exact division (Clinger 1990); all others go to the standard library,
 //! which rounds correctly.
 
-use super::scan::load;
+use super::scan::{load, load_inside};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Number {
@@ -86,24 +86,88 @@ pub(crate) fn read_float(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
     read_whole(bytes, first, word, whole, negative).map(|(x, end)| (x as f64, end))
 }
 
-/// Where a float ends that has a point, at most 14 digits and no exponent; `None` for all others.
+/// Bytes that `short_float` and `short_float_end` may look at.
+pub(crate) const REACH: usize = 24;
+
+/// A float that has a point, at most 14 digits and no exponent, and where it ends; `None` for all others. The same as
+/// `read_float`, without looking for the end of the bytes.
+///
+/// # Safety
+/// start + REACH <= bytes.len().
 #[inline(always)]
-pub(crate) fn float_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let (_, first, word, ends, whole) = begin(bytes, start)?;
-    if whole >= 7 || (word >> (8 * whole)) as u8 != b'.' {
-        return None;
+pub(crate) unsafe fn short_float(bytes: &[u8], start: usize) -> Option<(f64, usize)> {
+    // SAFETY: by the contract above; the sign and eight bytes are passed at most before the last word.
+    let short = unsafe { Short::at(bytes, start)? };
+    // the word without the point: the digits before and behind it in one row
+    let before = (1 << (8 * short.whole)) - 1;
+    let row = short.word & before | short.word >> 8 & !before;
+    let mut mantissa = value(row, short.behind - 1);
+    if short.more > 0 {
+        mantissa = mantissa * WHOLE_TENS[short.more] + value(short.tail, short.more);
     }
-    let behind = ((ends & (ends - 1)).trailing_zeros() / 8) as usize;
-    let mut end = first + behind;
-    if behind == 8 {
-        let more = digits(load(bytes, end));
-        if more == 8 {
-            return None;
+    let size = mantissa as i64 as f64 / TENS[short.behind - 1 - short.whole + short.more];
+    Some((f64::from_bits(size.to_bits() | u64::from(short.negative) << 63), short.end))
+}
+
+/// Where such a float ends.
+///
+/// # Safety
+/// As `short_float`.
+#[inline(always)]
+pub(crate) unsafe fn short_float_end(bytes: &[u8], start: usize) -> Option<usize> {
+    // SAFETY: by the contract above.
+    unsafe { Short::at(bytes, start) }.map(|short| short.end)
+}
+
+/// The parts of a short float.
+struct Short {
+    negative: bool,
+    /// From the first digit on; its first `behind` bytes are digits and, behind `whole` of them, the point.
+    word: u64,
+    whole: usize,
+    behind: usize,
+    /// What follows the word, where that is full: its first `more` (up to 7) bytes are digits.
+    tail: u64,
+    more: usize,
+    end: usize,
+}
+
+impl Short {
+    /// # Safety
+    /// start + REACH <= bytes.len().
+    #[inline(always)]
+    unsafe fn at(bytes: &[u8], start: usize) -> Option<Short> {
+        // SAFETY: by the contract above: start + 1 + 8 + 8 bytes are there.
+        unsafe {
+            let first = load_inside(bytes, start);
+            let negative = first as u8 == b'-';
+            let digits_at = start + usize::from(negative);
+            let word = if negative { load_inside(bytes, digits_at) } else { first };
+            let ends = others(word);
+            let whole = (ends.trailing_zeros() / 8) as usize;
+            let started = whole > 0 && (word as u8 != b'0' || whole == 1);
+            if !started || whole >= 7 || (word >> (8 * whole)) as u8 != b'.' {
+                return None;
+            }
+            let behind = ((ends & (ends - 1)).trailing_zeros() / 8) as usize;
+            let end = digits_at + behind;
+            let mut short = Short { negative, word, whole, behind, tail: 0, more: 0, end };
+            let mut after = (word >> (8 * (behind & 7))) as u8;
+            if behind == 8 {
+                short.tail = load_inside(bytes, end);
+                after = short.tail as u8;
+                if after.is_ascii_digit() {
+                    short.more = digits(short.tail);
+                    if short.more == 8 {
+                        return None;
+                    }
+                    short.end += short.more;
+                    after = (short.tail >> (8 * short.more)) as u8;
+                }
+            }
+            (behind > whole + 1 && after | 0x20 != b'e').then_some(short)
         }
-        end += more;
     }
-    let after = bytes.get(end).copied().unwrap_or(0);
-    (behind > whole + 1 && after | 0x20 != b'e').then_some(end)
 }
 
 /// The sign, where the digits start, the word there, `others` of it, and how many digits it starts with.
@@ -265,8 +329,14 @@ mod tests {
     fn both(text: &str) {
         let fast = read(text.as_bytes(), 0);
         assert_eq!(fast, read_slowly(text.as_bytes(), 0), "{text}");
-        if let Some(end) = float_end(text.as_bytes(), 0) {
-            assert!(matches!(fast, Ok((Number::Float(_), at)) if at == end), "{text}");
+        let long = [text.as_bytes(), &[0; REACH]].concat();
+        // SAFETY: it has been made long enough.
+        let (short, end) = unsafe { (short_float(&long, 0), short_float_end(&long, 0)) };
+        assert_eq!(short.map(|(_, end)| end), end, "{text}");
+        if let Some((x, end)) = short {
+            let same =
+                |(y, at): (Number, usize)| at == end && matches!(y, Number::Float(y) if y.to_bits() == x.to_bits());
+            assert!(fast.is_ok_and(same), "{text}");
         }
         if let Ok((Number::Float(x), _)) = fast {
             assert_eq!(x.to_bits(), text.trim_end_matches([',', '}', ' ']).parse::<f64>().unwrap().to_bits(), "{text}");

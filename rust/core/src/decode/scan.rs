@@ -19,6 +19,17 @@ pub(crate) fn load(bytes: &[u8], at: usize) -> u64 {
     }
 }
 
+/// `load` where there are eight bytes.
+///
+/// # Safety
+/// at + 8 <= bytes.len().
+#[inline(always)]
+pub(crate) unsafe fn load_inside(bytes: &[u8], at: usize) -> u64 {
+    debug_assert!(at + 8 <= bytes.len());
+    // SAFETY: by the contract above; a u64 may hold any bytes.
+    u64::from_le(unsafe { bytes.as_ptr().add(at).cast::<u64>().read_unaligned() })
+}
+
 /// `load` where fewer than eight bytes remain.
 #[inline(always)]
 fn load_last(bytes: &[u8], at: usize) -> u64 {

@@ -6,13 +6,13 @@
 use ecow::EcoString;
 use rustc_hash::FxHashSet;
 
-use super::number::{self, Number};
-use super::scan::{Scanner, load};
+use super::number::{self, Number, REACH};
+use super::scan::{Scanner, load, load_inside};
 use super::string::plain_text;
 use crate::body::{BodyType, Kind, Plan};
 
 /// Bytes that must lie behind a record in its batch, so that words may be read without looking for the end.
-const SLACK: usize = 16;
+const SLACK: usize = 16 + REACH;
 
 /// Values of a record that a template may have.
 const MOST_PARTS: usize = 64;
@@ -83,6 +83,18 @@ impl Literal {
     #[inline(always)]
     fn stands(&self, bytes: &[u8], at: usize) -> bool {
         let other = (load(bytes, at) ^ self.low) & self.low_mask | (load(bytes, at + 8) ^ self.high) & self.high_mask;
+        other == 0 && (self.rest.is_empty() || self.rest_stands(bytes, at + 16))
+    }
+
+    /// The same, without looking for the end of the bytes.
+    ///
+    /// # Safety
+    /// at + 16 <= bytes.len().
+    #[inline(always)]
+    unsafe fn stands_inside(&self, bytes: &[u8], at: usize) -> bool {
+        // SAFETY: by the contract above.
+        let (low, high) = unsafe { (load_inside(bytes, at), load_inside(bytes, at + 8)) };
+        let other = (low ^ self.low) & self.low_mask | (high ^ self.high) & self.high_mask;
         other == 0 && (self.rest.is_empty() || self.rest_stands(bytes, at + 16))
     }
 
@@ -203,14 +215,19 @@ impl Template {
         }
         let mut at = start;
         for part in &self.parts {
-            // a value may have gone past the record's end, but never more than the batch holds
-            if !part.before.stands(bytes, at) {
+            // a value may have gone past the record's end
+            // SAFETY: up to the record's end, and `SLACK` beyond it, words may be read.
+            if at > end || !unsafe { part.before.stands_inside(bytes, at) } {
                 return false;
             }
             at += part.before.length;
+            if at > end {
+                return false;
+            }
             at = match part.form {
                 Form::Float => {
-                    let read = match number::read_float(bytes, at) {
+                    // SAFETY: at + REACH <= end + SLACK.
+                    let read = match unsafe { number::short_float(bytes, at) } {
                         Some(read) => Some(read),
                         None => slow_float(bytes, at),
                     };
@@ -220,7 +237,8 @@ impl Template {
                     }
                     next
                 }
-                Form::Passed => match number::float_end(bytes, at) {
+                // SAFETY: as above.
+                Form::Passed => match unsafe { number::short_float_end(bytes, at) } {
                     Some(next) => next,
                     None => match slow_float(bytes, at) {
                         Some((_, next)) => next,
@@ -248,6 +266,9 @@ impl Template {
 
 #[inline(never)]
 fn slow_float(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
+    if let Some(read) = number::read_float(bytes, at) {
+        return Some(read);
+    }
     match number::read(bytes, at).ok()? {
         (Number::Float(x), end) => Some((x, end)),
         (Number::Int(x), end) => Some((x as f64, end)),
