@@ -45,7 +45,7 @@ CONTENDERS = [
     "stalled",
     "start",
 ]
-RUNS = 5
+RUNS = 3
 
 
 def measure(contender: str) -> Sample:

@@ -12,7 +12,7 @@ CONTENDERS = ["folds", "handler"]
 RUNS = 7
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     id: str
     t: float
     speed: float
