@@ -195,27 +195,61 @@ pub fn called<'py, const N: usize>(
     arguments: [Option<Bound<'py, PyAny>>; N],
 ) -> PyResult<Bound<'py, PyAny>> {
     const { assert!(N <= FEW) };
-    let at = |at: usize| match arguments.get(at) {
-        Some(Some(argument)) => argument.as_ptr(),
-        _ => std::ptr::null_mut(),
-    };
-    // SAFETY: live objects, which `arguments` holds during the call; the first null pointer ends them. CPython calls a
-    // vectorcall function without a tuple then, which the stable ABI of 3.11 offers in no other way.
+    let mut pointers = [std::ptr::null_mut::<pyo3::ffi::PyObject>(); FEW + 1];
+    let mut count = 0;
+    while let Some(Some(argument)) = arguments.get(count) {
+        count += 1;
+        pointers[count] = argument.as_ptr();
+    }
+    // SAFETY: live objects, which `arguments` holds during the call. The place before the first may be written by the call.
     unsafe {
-        let result = pyo3::ffi::PyObject_CallFunctionObjArgs(
-            function.as_ptr(),
-            at(0),
-            at(1),
-            at(2),
-            at(3),
-            at(4),
-            at(5),
-            at(6),
-            at(7),
-            std::ptr::null_mut::<pyo3::ffi::PyObject>(),
-        );
+        let result = match vectorcall() {
+            Some(vectorcall) => vectorcall(
+                function.as_ptr(),
+                pointers.as_mut_ptr().add(1),
+                count | ARGUMENTS_OFFSET,
+                std::ptr::null_mut(),
+            ),
+            // the first null pointer ends them
+            None => pyo3::ffi::PyObject_CallFunctionObjArgs(
+                function.as_ptr(),
+                pointers[1],
+                pointers[2],
+                pointers[3],
+                pointers[4],
+                pointers[5],
+                pointers[6],
+                pointers[7],
+                pointers[8],
+                std::ptr::null_mut::<pyo3::ffi::PyObject>(),
+            ),
+        };
         Bound::from_owned_ptr_or_err(function.py(), result)
     }
+}
+
+/// PEP 590: the callable, its arguments, their number and a flag, the names of those given by name.
+type Vectorcall = unsafe extern "C" fn(
+    *mut pyo3::ffi::PyObject,
+    *const *mut pyo3::ffi::PyObject,
+    usize,
+    *mut pyo3::ffi::PyObject,
+) -> *mut pyo3::ffi::PyObject;
+
+/// PY_VECTORCALL_ARGUMENTS_OFFSET: the place before the first argument may be written.
+const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
+
+/// `PyObject_Vectorcall`, public since CPython 3.9 and of the stable ABI since 3.12: a module for 3.11's looks it up.
+#[inline(always)]
+fn vectorcall() -> Option<Vectorcall> {
+    static FOUND: std::sync::OnceLock<Option<Vectorcall>> = std::sync::OnceLock::new();
+    *FOUND.get_or_init(|| {
+        // SAFETY: a name that ends with NUL. A function of this name has had this type since it was made.
+        unsafe {
+            let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"PyObject_Vectorcall".as_ptr());
+            (!symbol.is_null()).then(|| std::mem::transmute::<*mut libc::c_void, Vectorcall>(symbol))
+        }
+    })
 }
 
 /// A tuple of `length` objects, made in place: no list of them is kept on the way.

@@ -69,8 +69,7 @@ fn all_readers(frame: &str) {
 #[test]
 #[ignore = "long"]
 fn fuzz_the_envelope_reader() {
-    let seeds: Vec<String> = vectors("warp").iter().map(|vector| vector["frame"].as_str().unwrap().into()).collect();
-    fuzz(&seeds, all_readers);
+    fuzz("warp", vectors("warp").iter().map(|vector| vector["frame"].as_str().unwrap().into()).collect(), all_readers);
 }
 
 proptest! {
