@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use crate::body::Record;
 use crate::outbox::{Item, LinkNumber, Overflow};
 use crate::peer::{Form, Peer, PeerId};
-use crate::population::{PopulationId, TwinId};
+use crate::population::PopulationId;
 use crate::shard::Class;
 use crate::undo::{Log, Undo};
 use crate::value::Value;
@@ -138,11 +138,6 @@ impl Links {
     /// The rows of a population that somebody has linked.
     pub fn rows(&self, population: PopulationId) -> Vec<u32> {
         self.populations[population.0 as usize].rows.keys().copied().collect()
-    }
-
-    /// Whether anybody has linked any twin of a population.
-    pub fn watches_any(&self, population: PopulationId) -> bool {
-        !self.populations[population.0 as usize].rows.is_empty()
     }
 
     /// Whether a twin that somebody has linked has news that no commit has told.
@@ -395,16 +390,10 @@ impl Links {
         while let Some((peer, population, row, place, overflow)) = self.slow.pop() {
             match overflow {
                 Overflow::Link => {
-                    let reason =
-                        format!("{} events wait already (queue_events): read faster", peer.bounds.queue_events);
+                    let reason = format!("{} events wait already (link_queue): read faster", peer.bounds.queue_events);
                     self.end(&peer, (population, row, place), &reason);
                 }
-                Overflow::Peer => {
-                    let reason = format!("{} bytes wait already (queue_bytes): read faster", peer.bounds.queue_bytes);
-                    peer.outbox().abandon(1008, &reason);
-                    self.forget_peer(peer.id);
-                    self.touch(&peer);
-                }
+                Overflow::Peer => self.abandon(&peer),
             }
         }
     }
@@ -413,16 +402,32 @@ impl Links {
     pub fn answer(&mut self, peer: &Arc<Peer>, link: LinkNumber, frame: Bytes) {
         let put = peer.outbox().put(link, Item::Control(frame));
         if put.is_err() {
-            let reason = format!("{} bytes wait already (queue_bytes): read faster", peer.bounds.queue_bytes);
-            peer.outbox().abandon(1008, &reason);
-            self.forget_peer(peer.id);
+            self.abandon(peer);
         }
+        self.touch(peer);
+    }
+
+    /// As much waits for a connection as may: it is closed without what waits.
+    fn abandon(&mut self, peer: &Arc<Peer>) {
+        let reason = format!("{} bytes wait already (connection_queue): read faster", peer.bounds.queue_bytes);
+        peer.outbox().abandon(1008, &reason);
+        self.forget_peer(peer.id);
         self.touch(peer);
     }
 
     /// Puts a frame before all links' events.
     pub fn control(&mut self, peer: &Arc<Peer>, frame: Bytes) {
-        peer.outbox().control(frame);
+        let full = {
+            let mut outbox = peer.outbox();
+            let full = outbox.bytes() + frame.len() > peer.bounds.queue_bytes;
+            if !full {
+                outbox.control(frame);
+            }
+            full
+        };
+        if full {
+            self.abandon(peer);
+        }
         self.touch(peer);
     }
 
@@ -540,9 +545,4 @@ impl Audience {
 
 fn farewell(spelling: &Spelling, reason: &str) -> Option<Bytes> {
     event::unlinked(spelling.form, &spelling.node, &spelling.lane, reason)
-}
-
-/// Names the twin of a row, for those who keep links beyond it.
-pub fn twin(class: &Class, row: u32) -> TwinId {
-    class.table.id(row).unwrap_or_default()
 }

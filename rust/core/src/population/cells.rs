@@ -207,14 +207,6 @@ impl Population {
         Some(old)
     }
 
-    pub fn map_clear(&mut self, row: u32, map: u16, log: &mut Log) {
-        let keys: Vec<Value> =
-            self.maps[map as usize].slots(row).map(|slot| self.maps[map as usize].key(slot)).collect();
-        for key in keys {
-            self.map_remove(row, map, &key, log);
-        }
-    }
-
     fn note_entry(&mut self, map: u16, key: Value, old: Value, log: &mut Log) {
         let watch = self.watch[self.columns.len() + map as usize];
         if watch == UNWATCHED {

@@ -407,6 +407,20 @@ fn a_connection_has_so_many_links_and_twins() {
 }
 
 #[test]
+fn refusals_that_nobody_reads_are_bounded() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    for _ in 0..100 {
+        client.send(&vec!["@link(node:\"/nobody/1\",lane:info)"; 20]);
+        run(&mut shard);
+    }
+    let outbox = client.peer.outbox();
+    assert!(outbox.bytes() <= BOUNDS.queue_bytes);
+    let (code, reason) = outbox.closing().unwrap();
+    assert!(code == 1008 && reason.contains("connection_queue"), "{code} {reason}");
+}
+
+#[test]
 fn a_connection_that_is_over_leaves_nothing() {
     let mut shard = shard();
     let client = Client::new(&shard);
