@@ -59,8 +59,8 @@ tools:
 	@command -v $(PYTHON) > /dev/null || { echo "make: Python >= 3.11 is missing: apt install python3 python3-venv, or make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $$($(PYTHON) --version) is too old, Shoal needs >= 3.11: install a newer one and call make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || { echo "make: Python's venv module is missing: apt install python3-venv" >&2; exit 1; }
-	@command -v cargo > /dev/null || { echo "make: cargo is missing: Rust >= 1.88 comes with https://rustup.rs" >&2; exit 1; }
-	@rustc --version | awk '{split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88)}' || { echo "make: $$(rustc --version) is too old, Shoal needs >= 1.88: rustup update stable" >&2; exit 1; }
+	@command -v cargo > /dev/null || { echo "make: cargo is missing: Rust >= 1.89 comes with https://rustup.rs" >&2; exit 1; }
+	@rustc --version | awk '{split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 89)}' || { echo "make: $$(rustc --version) is too old, Shoal needs >= 1.89: rustup update stable" >&2; exit 1; }
 	@command -v cc > /dev/null || { echo "make: a C compiler is missing: apt install gcc libc6-dev" >&2; exit 1; }
 
 # Only for the tests: Pyright checks the types that users see.

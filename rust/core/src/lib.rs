@@ -39,6 +39,7 @@ pub mod group;
 pub mod history;
 pub mod http;
 pub mod inbox;
+pub mod journal;
 pub mod limits;
 pub mod links;
 pub mod listen;
