@@ -2,7 +2,7 @@
 //! from it. Numbers are indices into the lists beside them.
 
 use ecow::EcoString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::body::BodyType;
 use crate::value::Value;
@@ -61,7 +61,7 @@ pub enum Segment {
     Parameter(EcoString),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {
     Bool,

@@ -132,6 +132,8 @@ pub struct Programs {
     pub maps: Vec<Program>,
     /// Types of the hidden columns, numbered after the declared ones.
     pub hidden: Vec<ColumnType>,
+    /// Their names in stores: `LANE.PART`.
+    pub hidden_names: Vec<EcoString>,
     /// What the timers of holds do: (timer, its lane, its `pending` column).
     pub holds: Vec<(TimerNumber, u16, u16)>,
     pub windows: Vec<window::Spec>,
@@ -157,6 +159,7 @@ impl Programs {
     /// Errors: a cycle of folds, with the lane's name.
     pub fn compile(decl: &PopulationDecl) -> Result<Self, String> {
         let mut hidden = Vec::new();
+        let mut hidden_names: Vec<EcoString> = Vec::new();
         let mut holds = Vec::new();
         let (mut windows, mut histories, mut alarm) = (Vec::new(), Vec::new(), None);
         let mut steps = Vec::with_capacity(decl.folds.len());
@@ -165,6 +168,7 @@ impl Programs {
             if elapses && alarm.is_none() {
                 alarm = Some((decl.columns.len() + hidden.len()) as u16);
                 hidden.push(ColumnType::Int64);
+                hidden_names.push("windows.due".into());
             }
             steps.push(match (fold.window, &fold.kind) {
                 (Some(span), _) => windowed(decl, fold, span, &mut windows)?,
@@ -174,6 +178,9 @@ impl Programs {
                 }
                 (None, _) => step(decl, fold.out, &fold.kind, &mut hidden, &mut holds),
             });
+            let lane = &decl.columns[fold.out].name;
+            let parts = parts(&fold.kind).iter().take(hidden.len() - hidden_names.len());
+            hidden_names.extend(parts.map(|part| ecow::eco_format!("{lane}.{part}")));
         }
         let program = |starts: &dyn Fn(&Input, &FoldKind) -> bool| -> Result<Box<[Op]>, String> {
             let mut ops = Vec::new();
@@ -192,7 +199,18 @@ impl Programs {
         let maps = (0..decl.maps.len())
             .map(|i| program(&|input, _| matches!(input, Input::Map(map) if *map == i)))
             .collect::<Result<_, _>>()?;
-        Ok(Programs { commands, columns, maps, hidden, holds, windows, histories, alarm })
+        Ok(Programs { commands, columns, maps, hidden, hidden_names, holds, windows, histories, alarm })
+    }
+}
+
+/// What the hidden columns of a fold hold, in the order in which `step` makes them.
+fn parts(kind: &FoldKind) -> &'static [&'static str] {
+    match kind {
+        FoldKind::Sum => &["sum_low"],
+        FoldKind::Mean => &["mean_high", "mean_low", "mean_count"],
+        FoldKind::Ewma { .. } => &["ewma_at"],
+        FoldKind::Above(_) | FoldKind::Below(_) => &["pending"],
+        _ => &[],
     }
 }
 

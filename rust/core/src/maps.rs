@@ -126,6 +126,44 @@ impl MapTable {
         slot
     }
 
+    /// An entry of a store, with the number that it had: among the twin's entries it stands by it.
+    pub fn restore(&mut self, row: u32, key: Value, value: Value, number: u64) {
+        if let Some(slot) = self.find(row, &key) {
+            if self.number(slot) == number {
+                self.replace(slot, value);
+                return;
+            }
+            self.unlink(slot);
+            self.release(slot);
+        }
+        let next = self.next_number.max(number + 1);
+        let mut after = NONE;
+        let mut before = self.ends.get(&row).map_or(NONE, |ends| ends.last);
+        while before != NONE && self.number(before) > number {
+            (after, before) = (before, self.places.raw(before).before);
+        }
+        let slot = self.insert(row, key, value);
+        self.unlink(slot);
+        *self.places.raw_mut(slot) = Place { row, before, after, number };
+        self.link(slot);
+        self.next_number = next;
+    }
+
+    pub fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// The numbers below it are spent.
+    pub fn spend_numbers(&mut self, next: u64) {
+        self.next_number = self.next_number.max(next);
+    }
+
+    /// An entry is there, and its twin's row.
+    pub fn owner(&self, slot: u32) -> Option<u32> {
+        let is_free = slot >= self.used || self.keys.get(slot).is_null();
+        (!is_free).then(|| self.places.raw(slot).row)
+    }
+
     /// Puts an entry back between the neighbours it had; they are as they were when it was taken out.
     pub fn link(&mut self, slot: u32) {
         let Place { row, before, after, .. } = self.places.raw(slot);

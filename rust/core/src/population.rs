@@ -245,6 +245,26 @@ impl Population {
 
     /// A new twin with every lane at its default.
     pub fn create(&mut self, key: &[u8]) -> (u32, TwinId) {
+        let id = TwinId(self.next_id);
+        self.next_id += 1;
+        (self.seat(id, key), id)
+    }
+
+    /// A twin of a store, under the id that it had, with every lane at its default. None: there is one with this id or key.
+    pub fn revive(&mut self, id: TwinId, key: &[u8]) -> Option<u32> {
+        if self.row(id).is_some() || self.find(key).is_some() {
+            return None;
+        }
+        self.next_id = self.next_id.max(id.0 + 1);
+        Some(self.seat(id, key))
+    }
+
+    /// The ids below it are spent.
+    pub fn spend_ids(&mut self, next: u64) {
+        self.next_id = self.next_id.max(next);
+    }
+
+    fn seat(&mut self, id: TwinId, key: &[u8]) -> u32 {
         let row = self.free.pop().unwrap_or_else(|| {
             self.used += 1;
             self.used - 1
@@ -258,8 +278,6 @@ impl Population {
         self.keys.reach(row);
         self.keys.set(row, Some(key));
         self.ids.reach(row);
-        let id = TwinId(self.next_id);
-        self.next_id += 1;
         self.ids.replace(row, Some(id.0));
         for word in &mut self.dirty {
             word.reach(row);
@@ -272,7 +290,7 @@ impl Population {
         let keys = &self.keys;
         self.index.insert_unique(hash(key), row, |&other| hash(keys.get(other).unwrap_or_default()));
         self.count += 1;
-        (row, id)
+        row
     }
 
     /// Takes a twin out: its cells, its map entries, its place in the index. The id is spent.
