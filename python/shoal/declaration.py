@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from shoal.variables import Save
+
 ColumnType = Literal["bool", "int64", "float64", "point", "string", "bytes", "timestamp", "value"]
 # "bool" "int" "float" "text" "time" "value" {"text_choice": [...]} {"int_choice": [...]}
 Kind = str | dict[str, list[Any]]
@@ -61,6 +63,7 @@ class Column(msgspec.Struct):
     default: Any = None
     nullable: bool = False
     settable: bool = False
+    save: Save = "async"
 
 
 class MapTable(msgspec.Struct):
@@ -70,6 +73,7 @@ class MapTable(msgspec.Struct):
     default: Any = None
     limit: int = 10_000
     settable: bool = False
+    save: Save = "async"
 
 
 class BodyField(msgspec.Struct):

@@ -16,6 +16,7 @@ from shoal import (
     Command,
     Count,
     Ewma,
+    History,
     Latest,
     Local,
     Map,
@@ -526,3 +527,41 @@ class TestAlarm:
             t.at(A, 1).go()
             t.post("/a/1", "jam.ack", "ann")
             assert not t.at(A, 1).jam.acked
+
+
+def test_every_lane_with_state_says_how_it_is_saved() -> None:
+    app = App("app")
+
+    @app.twin("/bus/{id}")
+    class Bus(Twin):
+        report = Command(Fix)
+        speed = Latest(report.body.speed, save="sync")
+        smooth = Ewma(speed, alpha=0.1, save="never")
+        speeding = Above(smooth, 25.0, save="sync")
+        reports = Count(report, save="never")
+        last = History(speed, count=3, save="never")
+        limit = Value(float, 0.0, save="sync")
+        plain = Value(float, 0.0)
+        alarm = Alarm(speeding, save="sync")
+        stops = Map(str, int, save="never")
+        routes = Map(str, int)
+
+    @app.twin("/city")
+    class City(Twin):
+        buses = Members(Bus)
+        speed = Mean(Bus.speed, over=buses, save="never")
+        count = Count(over=buses, save="sync")
+
+    bus, city = populations(app)
+    assert {column.name: column.save for column in bus.columns} == {
+        "speed": "sync",
+        "smooth": "never",
+        "speeding": "sync",
+        "reports": "never",
+        "last": "never",
+        "limit": "sync",
+        "plain": "async",
+        "alarm": "sync",
+    }
+    assert {column.name: column.save for column in city.columns} == {"speed": "never", "count": "sync"}
+    assert {table.name: table.save for table in bus.maps} == {"stops": "never", "routes": "async"}

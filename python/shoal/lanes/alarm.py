@@ -178,7 +178,7 @@ class Alarm(Lane[AlarmState]):
             self._source = self._find_source(schema, self.when)
 
     def _declare(self, schema: Schema) -> None:
-        schema.add_column(self, Column(self.name, "value", QUIET), decode=self._seen)
+        schema.add_column(self, Column(self.name, "value", QUIET, save=self.save), decode=self._seen)
         if self.when is not None:
             schema.add_fold(Fold(self.column, {"column": self._source.column}, "alarm", text=self.text))
         self._cell = _core.Cell()

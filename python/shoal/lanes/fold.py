@@ -101,7 +101,7 @@ class Fold(Lane[V], _core.Cell):
             raise self._misfit(misfit) from None
 
     def _declare(self, schema: Schema) -> None:
-        schema.add_column(self, Column(self.name, self.form.column, self.initial), self._decoder())
+        schema.add_column(self, Column(self.name, self.form.column, self.initial, save=self.save), self._decoder())
         schema.add_fold(
             FoldEntry(self.column, self._source.entry(), self._fold, window=self._window(), **self._settings(schema))
         )

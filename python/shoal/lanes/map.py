@@ -142,9 +142,8 @@ class Map(Declared, Generic[K, V], _core.Table):
             key.encoder("a key"),
             value.encoder("an entry"),
         )
-        schema.add_map(
-            self, MapTable(self.name, key.column, value.column, self.initial, self.limit, settable), functions
-        )
+        table = MapTable(self.name, key.column, value.column, self.initial, self.limit, settable, self.save)
+        schema.add_map(self, table, functions)
         default = MISSING if self.default is MISSING else self.default
         self._bind(
             self._label,

@@ -85,7 +85,8 @@ class Value(Lane[V], _core.Cell):
 
     def _declare(self, schema: Schema) -> None:
         settable = not self.readonly and not self._private
-        schema.add_column(self, Column(self.name, self.form.column, self.initial, self.form.nullable, settable))
+        form = self.form
+        schema.add_column(self, Column(self.name, form.column, self.initial, form.nullable, settable, self.save))
         self._bind(
             self._label,
             self.column,

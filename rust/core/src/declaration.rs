@@ -74,6 +74,19 @@ pub enum ColumnType {
     Value,
 }
 
+/// How durable a change of a lane is, where the run has a store. A turn is as durable as the strongest lane it wrote.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Save {
+    /// In the journal within its interval; nobody waits for it.
+    #[default]
+    Async,
+    /// In the journal before anything that was computed from it leaves the process.
+    Sync,
+    /// Not saved: after a restart the lane is as in a new twin.
+    Never,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub struct ColumnDecl {
     /// The lane's wire name; hidden fold state has none of its own.
@@ -89,6 +102,8 @@ pub struct ColumnDecl {
     /// Links and commands from outside may set it (Value lanes that are not `readonly`).
     #[serde(default)]
     pub settable: bool,
+    #[serde(default)]
+    pub save: Save,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -101,6 +116,8 @@ pub struct MapDecl {
     pub limit: usize,
     #[serde(default)]
     pub settable: bool,
+    #[serde(default)]
+    pub save: Save,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -269,5 +286,24 @@ pub fn value(json: &serde_json::Value) -> Value {
         serde_json::Value::Object(members) => {
             Value::Map(members.iter().map(|(name, item)| (name.as_str().into(), value(item))).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_says_how_durable_it_is() {
+        for (text, save) in [("async", Save::Async), ("sync", Save::Sync), ("never", Save::Never)] {
+            let column = format!(r#"{{"name":"speed","type":"float64","save":"{text}"}}"#);
+            assert_eq!(serde_json::from_str::<ColumnDecl>(&column).unwrap().save, save);
+            let map = format!(r#"{{"name":"stops","key":"string","value":"int64","limit":10,"save":"{text}"}}"#);
+            assert_eq!(serde_json::from_str::<MapDecl>(&map).unwrap().save, save);
+        }
+        let column = r#"{"name":"speed","type":"float64"}"#;
+        assert_eq!(serde_json::from_str::<ColumnDecl>(column).unwrap().save, Save::Async);
+        let column = r#"{"name":"speed","type":"float64","save":"always"}"#;
+        assert!(serde_json::from_str::<ColumnDecl>(column).is_err());
     }
 }

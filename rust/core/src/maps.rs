@@ -276,12 +276,13 @@ fn hash_value(value: &Value, hasher: &mut FxHasher) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::declaration::ColumnType;
+    use crate::declaration::{ColumnType, Save};
 
     #[test]
     fn an_entry_is_found_while_it_is_linked_and_by_its_own_twin_alone() {
         let (key, value, default) = (ColumnType::String, ColumnType::Int64, serde_json::Value::Null);
-        let decl = MapDecl { name: "stops".into(), key, value, default, limit: 10, settable: false };
+        let name = "stops".into();
+        let decl = MapDecl { name, key, value, default, limit: 10, settable: false, save: Save::Async };
         let mut table = MapTable::new(&decl);
         for name in ["short", "a name of more than twelve bytes"] {
             let key = Value::Text(name.into());
