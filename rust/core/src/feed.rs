@@ -496,6 +496,8 @@ impl Shard {
     pub fn ingest_from(&mut self, decl: SourceDecl, preview: Option<Preview>) -> Result<u16, String> {
         let Wiring { plan, keys, time, direct, outs, sweep } = self.wire(&decl);
         let queue = Arc::new(SourceQueue::new(Arc::clone(&self.wake)));
+        // what has been looked at lies before where a source goes on
+        let preview = preview.filter(|_| decl.file.as_ref().is_none_or(|file| file.resume.is_none()));
         let reader = match (preview, decl.file.clone()) {
             (Some(preview), _) => preview.hand_over(&queue),
             (None, Some(file)) => {

@@ -3,6 +3,7 @@
 //! - `opened`: the file, and whether it changed while it was read
 //! - `text`: unpacks .gz and .zst, skips a BOM, refuses UTF-16
 //! - `filling`: the batch being filled; holds records to their bounds
+//! - `resume`: which records have been applied before, and whether the file is still the same
 //! - `lines`, `elements`, `rows`: where a record ends in JSON Lines, in a JSON array, in CSV
 //! - `parquet`, `cells`: row groups, and their cells as JSON
 
@@ -21,6 +22,7 @@ mod filling;
 mod lines;
 mod opened;
 mod parquet;
+mod resume;
 mod rows;
 mod text;
 
@@ -29,6 +31,7 @@ mod tests;
 
 use filling::{Filling, Stop};
 use opened::Opened;
+pub use resume::{Head, Resume, head};
 use text::Text;
 
 /// What a file holds; by its suffix (before `.gz` or `.zst`) unless it is named.
@@ -67,6 +70,9 @@ pub struct FileSpec {
     /// Between the fields of a row; one ASCII character.
     #[serde(default)]
     pub delimiter: Option<char>,
+    /// What of it has been applied already: those records are passed over. None: it is read from its beginning.
+    #[serde(skip)]
+    pub resume: Option<Resume>,
 }
 
 fn default_max_line() -> usize {
@@ -91,6 +97,7 @@ impl FileSpec {
             batch_bytes: default_batch_bytes(),
             batch_records: default_batch_records(),
             delimiter: None,
+            resume: None,
         }
     }
 
@@ -144,6 +151,9 @@ impl FileSpec {
 
 /// Starts the reader thread of one file.
 ///
+/// Of a file of which a part has been applied (`FileSpec::resume`), the thread hands over the rest; it fails where the
+/// file is not the same any more.
+///
 /// The thread hands batches to `intake` in the order of the file and ends with one call of `Intake::finish`, except
 /// after `offer` returned false: then it ends without one. While it waits for a pipe's next bytes it cannot be
 /// stopped, so whoever closes a shard must not join the reader of a pipe.
@@ -174,8 +184,11 @@ pub fn spawn(spec: FileSpec, intake: Arc<dyn Intake>) -> std::io::Result<JoinHan
     })
 }
 
-/// Reads one file from its beginning to its end.
+/// Reads one file to its end.
 fn read(spec: &FileSpec, format: Format, opened: Opened, intake: &dyn Intake) -> Result<(), Stop> {
+    if let Some(resume) = &spec.resume {
+        resume.check(&opened).map_err(Stop::Failed)?;
+    }
     let opened = std::rc::Rc::new(opened);
     let mut filling = Filling::new(spec, intake);
     let outcome = if format == Format::Parquet {
@@ -195,6 +208,10 @@ fn read(spec: &FileSpec, format: Format, opened: Opened, intake: &dyn Intake) ->
         (Err(Stop::Closed), _) => Err(Stop::Closed),
         // A change explains whatever else was found wrong.
         (_, Some(change)) => Err(Stop::Failed(change)),
+        (Ok(()), None) => match &spec.resume {
+            Some(resume) => resume.check_end(opened.name(), filling.last).map_err(Stop::Failed),
+            None => Ok(()),
+        },
         (outcome, None) => outcome,
     }
 }

@@ -3,6 +3,7 @@
 use crate::batch::{Batch, Intake, Shape, Span};
 
 use super::FileSpec;
+use super::resume::Wanted;
 use super::text::{CHUNK, Text};
 
 /// Bytes kept of a record that is over the limit.
@@ -37,6 +38,9 @@ pub(super) struct Filling<'a> {
     pub(super) start: usize,
     /// Bytes of the unfinished record that were not kept, because it is over the limit.
     pub(super) dropped: u64,
+    pub(super) wanted: Wanted,
+    /// The position of the last record that has ended, handed over or not.
+    pub(super) last: u64,
 }
 
 impl<'a> Filling<'a> {
@@ -51,6 +55,8 @@ impl<'a> Filling<'a> {
             records: Vec::new(),
             start: 0,
             dropped: 0,
+            wanted: Wanted::after(spec.resume.as_ref()),
+            last: 0,
         }
     }
 
@@ -143,6 +149,11 @@ impl<'a> Filling<'a> {
 
     /// The unfinished record is complete, or has a problem, of which only the first 64 kB are kept then.
     pub(super) fn end_record(&mut self, position: u64, problem: Option<Box<str>>) {
+        self.last = position;
+        if self.wanted.next(position) != position {
+            self.forget();
+            return;
+        }
         if problem.is_some() {
             self.bytes.truncate(self.start + KEPT);
         }

@@ -1,6 +1,6 @@
 //! JSON Lines: a record a line. Blank lines are none, but count as lines.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::batch::Span;
 
@@ -9,12 +9,14 @@ use super::filling::{Filling, Split};
 pub(super) struct Lines {
     /// Number of the line that starts at or continues in the next chunk, from 1.
     line: u64,
+    /// That line has begun, and is one to be passed over.
+    passing: bool,
 }
 
 impl Lines {
     /// `line`: number of the first line that it will see.
     pub(super) fn from(line: u64) -> Lines {
-        Lines { line }
+        Lines { line, passing: false }
     }
 
     /// The way of nearly all lines: none of the chunk can be over the limit.
@@ -38,6 +40,17 @@ impl Lines {
             }
         }
         chunk.len()
+    }
+
+    /// Passes over the lines before line `to`, without a look at them.
+    fn pass(&mut self, chunk: &[u8], to: u64) -> usize {
+        let missing = to - self.line;
+        let ends = memchr_iter(b'\n', chunk).count() as u64;
+        let last = if ends < missing { None } else { memchr_iter(b'\n', chunk).nth(missing as usize - 1) };
+        self.line += ends.min(missing);
+        let taken = last.map_or(chunk.len(), |at| at + 1);
+        self.passing = !chunk[..taken].ends_with(b"\n");
+        taken
     }
 
     fn end_line(&mut self, filling: &mut Filling, problem: Option<Box<str>>) {
@@ -120,7 +133,11 @@ fn is_blank(line: &[u8]) -> bool {
 
 impl Split for Lines {
     fn scan(&mut self, chunk: &[u8], filling: &mut Filling) -> Result<usize, String> {
-        if filling.fits(chunk.len()) {
+        let wanted = filling.wanted.next(self.line);
+        if wanted > self.line {
+            return Ok(self.pass(chunk, wanted));
+        }
+        if filling.wanted.all(self.line) && filling.fits(chunk.len()) {
             return Ok(self.scan_short(chunk, filling));
         }
         let Some(at) = memchr(b'\n', chunk) else {
@@ -134,10 +151,13 @@ impl Split for Lines {
     }
 
     fn end(&mut self, filling: &mut Filling, cut: bool) -> Result<(), String> {
+        let begun = self.passing || filling.pending() > 0;
         if filling.pending() > 0 {
             let problem = cut.then(|| "the file ends in the middle of this line".into());
             self.end_line(filling, problem);
         }
+        // blank lines count
+        filling.last = self.line - u64::from(!begun);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::batch::{Batch, Intake, Shape};
 mod changes;
 mod packed;
 mod parquet;
+mod resume;
 mod rows;
 mod texts;
 
