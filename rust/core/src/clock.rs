@@ -40,6 +40,20 @@ impl Clock {
         self.now = self.now.max(time);
     }
 
+    /// Goes on from where a run before has stopped.
+    pub fn resume(&mut self, now: i64, adrift: bool) {
+        if self.is_virtual {
+            (self.now, self.adrift) = (now, adrift);
+        } else {
+            self.now = self.now.max(now);
+        }
+    }
+
+    /// A virtual clock that no event has set yet.
+    pub fn is_adrift(&self) -> bool {
+        self.adrift
+    }
+
     /// The first event of a replay sets the clock, back too. Gives the way that it moved, once.
     pub fn anchor(&mut self, time: i64) -> Option<i64> {
         if !self.adrift {

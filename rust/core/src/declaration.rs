@@ -31,6 +31,9 @@ pub struct Settings {
     pub commit_turns: usize,
     /// Real seconds of a plain handler, seconds of the app's clock of an async one.
     pub handler_seconds: f64,
+    /// Those of the journal.
+    #[serde(flatten)]
+    pub journal: crate::journal::Bounds,
     /// Those of the server.
     #[serde(flatten)]
     pub limits: crate::limits::Limits,

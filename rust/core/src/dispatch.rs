@@ -100,7 +100,7 @@ impl Shard {
                     None => {}
                 }
             }
-            Cause::Group | Cause::Stop => {}
+            Cause::Group | Cause::Start | Cause::Stop => {}
         }
     }
 
@@ -112,17 +112,25 @@ impl Shard {
             || !self.released.is_empty()
             || !self.inner.is_empty()
             || !self.outside.is_empty()
-            || self.serving && (self.desk.has_more() || self.exchange.has_news())
+            || !self.starting.is_empty()
+            || !self.is_paused() && self.waiting_outside()
             || !self.stopping.is_empty()
-            || self.held.as_ref().is_some_and(|held| held.until.is_none_or(|until| until <= Instant::now()))
-            || self.held.is_none() && !self.starved && self.sources.iter().any(|source| source.has_news())
             || self.memberships.iter().any(|membership| membership.is_pending() || membership.is_marked())
             || self.timers.next_due().is_some_and(|due| due <= self.clock.now())
     }
 
-    /// Real time until the event that a replay's pace holds back.
+    /// The same of connections and sources.
+    fn waiting_outside(&self) -> bool {
+        self.serving && (self.desk.has_more() || self.exchange.has_news())
+            || self.held.as_ref().is_some_and(|held| held.until.is_none_or(|until| until <= Instant::now()))
+            || self.held.is_none() && !self.starved && self.sources.iter().any(|source| source.has_news())
+    }
+
+    /// Real time until the event that a replay's pace holds back, or until a record must be cut.
     pub fn next_wake(&self) -> Option<Duration> {
-        self.held.as_ref()?.until.map(|until| until.saturating_duration_since(Instant::now()))
+        let held = self.held.as_ref().and_then(|held| held.until);
+        let held = held.map(|until| until.saturating_duration_since(Instant::now()));
+        held.into_iter().chain(self.next_cut()).min()
     }
 
     /// Opens the next turn, or says what the host must do first. None: look at the turn's phase again.
@@ -157,6 +165,16 @@ impl Shard {
             && let Some(envelope) = self.released.pop_front()
         {
             return self.bring(envelope);
+        }
+        if !self.starting.is_empty()
+            && let Some((population, id)) = self.starting.pop_front()
+        {
+            if let Some(row) = self.populations[population.0 as usize].table.row(id) {
+                self.turn.cause = Cause::Start;
+                self.open(population, row, id, 0);
+                self.turn.phase = Phase::Start;
+            }
+            return None;
         }
         if self.next_group() {
             return None;
@@ -207,6 +225,9 @@ impl Shard {
                 return Some(Step::Call(What::Stop));
             }
             return None;
+        }
+        if self.is_paused() {
+            return Some(Step::Idle);
         }
         self.peers_first = self.serving && !self.peers_first;
         if self.peers_first

@@ -33,6 +33,7 @@ impl Shard {
             programs.push(Programs::compile(new)?);
         }
         self.commit();
+        self.cut_before_growing();
         for ((class, new), programs) in self.populations.iter_mut().zip(declaration.populations).zip(programs) {
             class.table.extend(&new, &programs, &self.zone)?;
             let plan = |command: &crate::declaration::CommandDecl| Plan {
@@ -56,7 +57,7 @@ impl Shard {
         }
         self.rewire();
         self.refit();
-        Ok(())
+        self.grow_journal()
     }
 
     /// Bodies that were decoded already have no value for a new slot.

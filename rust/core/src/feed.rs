@@ -20,11 +20,12 @@ use crate::body::{BodyType, Invalid, Plan, Record};
 use crate::decode::{RowPlan, Target, Template, decode_json, decode_row};
 use crate::fold;
 use crate::inbox::{SourceQueue, Taken};
+use crate::journal::small::Mark;
 use crate::population::{Population, PopulationId};
 use crate::preview::Preview;
 use crate::route::check_parameter;
 use crate::shard::{Counts, Shard};
-use crate::source::{self, FileSpec};
+use crate::source::{self, FileSpec, Head, Resume};
 use crate::value::Value;
 use known::Known;
 use sweep::Sweep;
@@ -51,6 +52,9 @@ pub struct SourceDecl {
     /// Event seconds per real second; None: as fast as it goes.
     #[serde(default)]
     pub speed: Option<f64>,
+    /// Records that the program hands over can be handed over again: a list.
+    #[serde(default)]
+    pub replayable: bool,
     /// Fields that are to be passed over; None: all that the body does not declare. Where it is given, a record with any
     /// other field waits until the host has seen it (`Shard::news`).
     #[serde(default)]
@@ -107,6 +111,12 @@ pub struct Source {
     reader: Option<JoinHandle<()>>,
     /// Records that the program has handed over.
     handed: u64,
+    /// The last record of batches before the present one.
+    taken: u64,
+    /// What a run before has applied of it.
+    before: Option<Mark>,
+    /// What its file begins with; (0, 0): it cannot be read again.
+    pub head: (u64, u64),
     closed: bool,
     batch: Batch,
     next: usize,
@@ -188,6 +198,7 @@ impl Source {
                         self.row = Some(RowPlan::new(&self.plan, header));
                         self.sweep = None;
                     }
+                    self.taken = self.last_taken();
                     self.queue.give_back(std::mem::replace(&mut self.batch, batch));
                     self.next = 0;
                     self.seen = 0..0;
@@ -201,6 +212,26 @@ impl Source {
             }
         }
         true
+    }
+
+    /// The position of the last record that was taken in this run; 0: none.
+    fn last_taken(&self) -> u64 {
+        match self.next.checked_sub(1) {
+            Some(last) => self.batch.records[last].position,
+            None => self.taken,
+        }
+    }
+
+    /// The highest position that was ever taken.
+    pub fn through(&self) -> u64 {
+        self.last_taken().max(self.before.as_ref().map_or(0, |before| before.through))
+    }
+
+    /// Records that waited when a run before ended, and that this one has not come to yet.
+    pub fn unread(&self) -> Vec<u64> {
+        let last = self.last_taken();
+        let waiting = self.before.iter().flat_map(|before| before.waiting.iter().copied());
+        waiting.filter(|position| *position > last).collect()
     }
 
     /// Whether `take` would give a record, or learn that the source has ended.
@@ -496,9 +527,25 @@ impl Shard {
     pub fn ingest_from(&mut self, decl: SourceDecl, preview: Option<Preview>) -> Result<u16, String> {
         let Wiring { plan, keys, time, direct, outs, sweep } = self.wire(&decl);
         let queue = Arc::new(SourceQueue::new(Arc::clone(&self.wake)));
+        let mut file = decl.file.clone();
+        let head = match &file {
+            Some(file) if self.journal.is_some() => source::head(&file.path).ok().flatten(),
+            _ => None,
+        };
+        // what cannot be read again goes on from wherever it is
+        let before = self.restored.remove(&decl.name);
+        let mut counts = before.as_ref().map_or_else(Counts::default, |before| before.counts);
+        let is_replayable = head.is_some() || decl.file.is_none() && decl.replayable;
+        let before = before.filter(|before| is_replayable && before.through > 0);
+        // those are read again, or lost
+        counts.read -= counts.waiting();
+        if let (Some(file), Some(before)) = (&mut file, &before) {
+            let head = Head { bytes: before.head.0, hash: before.head.1 };
+            file.resume = Some(Resume { through: before.through, waiting: before.waiting.clone(), head });
+        }
         // what has been looked at lies before where a source goes on
-        let preview = preview.filter(|_| decl.file.as_ref().is_none_or(|file| file.resume.is_none()));
-        let reader = match (preview, decl.file.clone()) {
+        let preview = preview.filter(|_| file.as_ref().is_none_or(|file| file.resume.is_none()));
+        let reader = match (preview, file) {
             (Some(preview), _) => preview.hand_over(&queue),
             (None, Some(file)) => {
                 let intake = Arc::clone(&queue) as Arc<dyn crate::batch::Intake>;
@@ -512,7 +559,7 @@ impl Shard {
             target: decl.target.map(|(population, command)| (PopulationId(population), command)),
             filter: decl.filter,
             speed: decl.speed,
-            counts: Counts::default(),
+            counts,
             state: State::Open,
             direct,
             plan,
@@ -524,6 +571,9 @@ impl Shard {
             queue,
             reader,
             handed: 0,
+            taken: 0,
+            before,
+            head: head.map_or((0, 0), |head| (head.bytes, head.hash)),
             closed: false,
             batch: Batch { bytes: Vec::new(), records: Vec::new(), shape: Shape::Json },
             next: 0,

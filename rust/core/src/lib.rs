@@ -52,6 +52,7 @@ pub mod preview;
 pub mod query;
 pub mod recon;
 pub mod record;
+pub mod recover;
 pub mod route;
 pub mod serve;
 pub mod shard;

@@ -108,6 +108,8 @@ pub struct Links {
     pending: Vec<(PopulationId, u32)>,
     /// Peers whose outboxes have got something, each once; emptied by each flush.
     touched: Vec<Arc<Peer>>,
+    /// Peers with something behind the release fence, each once.
+    fenced: Vec<Arc<Peer>>,
     /// Links that could not keep up, to be ended after the walk that found them.
     slow: Vec<(Arc<Peer>, PopulationId, u32, Place, Overflow)>,
     count: usize,
@@ -421,7 +423,7 @@ impl Links {
             let mut outbox = peer.outbox();
             let full = outbox.bytes() + frame.len() > peer.bounds.queue_bytes;
             if !full {
-                outbox.control(frame);
+                outbox.say(frame);
             }
             full
         };
@@ -437,11 +439,33 @@ impl Links {
 
     /// Writes what the sockets take at once. Gives the number of connections written to.
     pub fn flush(&mut self) -> usize {
+        for peer in std::mem::take(&mut self.fenced) {
+            self.touch(&peer);
+        }
         let count = self.touched.len();
+        let mut slow = Vec::new();
         for peer in self.touched.drain(..) {
             peer.settle();
+            let is_staged = {
+                let mut outbox = peer.outbox();
+                if outbox.is_staged() {
+                    slow.extend(outbox.release().into_iter().map(|(link, overflow)| (Arc::clone(&peer), link, overflow)));
+                }
+                outbox.is_staged()
+            };
+            if is_staged {
+                self.fenced.push(Arc::clone(&peer));
+            }
             peer.flush();
         }
+        for (peer, link, overflow) in slow {
+            let links = self.peers.get(&peer.id).map(|links| &links.links);
+            let at = links.and_then(|links| links.iter().find(|(_, number)| **number == link)).map(|(at, _)| *at);
+            if let Some((population, row, place)) = at {
+                self.slow.push((peer, population, row, place, overflow));
+            }
+        }
+        self.end_slow();
         count
     }
 }

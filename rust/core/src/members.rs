@@ -448,6 +448,31 @@ impl Membership {
         true
     }
 
+    /// The groups that `take_pending` would give.
+    pub fn pending_keys(&self) -> impl Iterator<Item = EcoString> + '_ {
+        self.pending.iter().map(|number| self.groups[*number as usize - 1].key.clone())
+    }
+
+    /// Counts all members of a store anew; every group with members is pending then.
+    pub fn rebuild(&mut self, members: &Population, problems: &mut Vec<BadGroup>) {
+        for row in members.live() {
+            self.mark(row);
+        }
+        self.apply(members, problems);
+    }
+
+    /// Whether it reads one of these columns of the members.
+    pub fn reads(&self, is: impl Fn(u16) -> bool) -> bool {
+        let columns = self.sources.iter().map(|(column, ..)| *column);
+        columns.chain(self.by.iter().flatten().copied()).any(is)
+    }
+
+    /// A group of a store that was still to be told.
+    pub fn tell_again(&mut self, key: &str) {
+        let number = self.group_named(key);
+        self.tell(number);
+    }
+
     pub fn is_all(&self) -> bool {
         self.by.is_none()
     }

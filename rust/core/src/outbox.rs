@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, IoSlice};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use crate::journal::fence::Fence;
 use crate::peer::{Bounds, Direct};
 
 /// A link of this connection: an index that is used again when the link is gone.
@@ -83,8 +85,21 @@ struct Queue {
     ready: bool,
 }
 
+/// What the shard has put in while the release fence was up.
+#[derive(Debug)]
+enum Staged {
+    Put(LinkNumber, Item),
+    Shut(LinkNumber, Option<Bytes>),
+    Control(Bytes),
+    Close(u16, String),
+}
+
 pub struct Outbox {
     bounds: Bounds,
+    fence: Arc<Fence>,
+    /// With the record that each waits for, in order; its bytes are bounded with those of the queues.
+    staged: VecDeque<(u64, Staged)>,
+    staged_bytes: usize,
     /// Pongs, refusals and farewells: before all links.
     control: VecDeque<Bytes>,
     queues: Vec<Option<Queue>>,
@@ -105,8 +120,16 @@ pub struct Outbox {
 
 impl Outbox {
     pub fn new(bounds: Bounds) -> Self {
+        Outbox::behind(bounds, Arc::default())
+    }
+
+    /// What is put in while the fence is up waits for `release`.
+    pub fn behind(bounds: Bounds, fence: Arc<Fence>) -> Self {
         Outbox {
             bounds,
+            fence,
+            staged: VecDeque::new(),
+            staged_bytes: 0,
             control: VecDeque::new(),
             queues: Vec::new(),
             free: Vec::new(),
@@ -161,8 +184,62 @@ impl Outbox {
         }
     }
 
+    // -- the release fence
+
+    #[inline]
+    fn must_wait(&self) -> bool {
+        !self.staged.is_empty() || self.fence.is_up()
+    }
+
+    fn stage(&mut self, bytes: usize, what: Staged) {
+        self.staged_bytes += bytes;
+        self.staged.push_back((self.fence.need(), what));
+    }
+
+    /// Something waits for a record.
+    pub fn is_staged(&self) -> bool {
+        !self.staged.is_empty()
+    }
+
+    /// Lets out what waited for records that are durable. Gives the links whose queues had no room.
+    pub fn release(&mut self) -> Vec<(LinkNumber, Overflow)> {
+        let durable = self.fence.durable();
+        let mut slow = Vec::new();
+        while let Some((need, _)) = self.staged.front()
+            && *need <= durable
+        {
+            match self.staged.pop_front() {
+                Some((_, Staged::Put(link, item))) => {
+                    self.staged_bytes -= item.frame().len();
+                    if let Err(overflow) = self.put_now(link, item) {
+                        slow.push((link, overflow));
+                    }
+                }
+                Some((_, Staged::Shut(link, farewell))) => {
+                    self.staged_bytes -= farewell.as_ref().map_or(0, Bytes::len);
+                    self.shut_now(link, farewell);
+                }
+                Some((_, Staged::Control(frame))) => {
+                    self.staged_bytes -= frame.len();
+                    self.control(frame);
+                }
+                Some((_, Staged::Close(code, reason))) => self.close_now(code, &reason),
+                None => break,
+            }
+        }
+        slow
+    }
+
     /// Ends a link: what answers its own requests is still written, then `farewell`; its events are not.
     pub fn shut(&mut self, link: LinkNumber, farewell: Option<Bytes>) {
+        if self.must_wait() && !self.ended {
+            self.stage(farewell.as_ref().map_or(0, Bytes::len), Staged::Shut(link, farewell));
+        } else {
+            self.shut_now(link, farewell);
+        }
+    }
+
+    fn shut_now(&mut self, link: LinkNumber, farewell: Option<Bytes>) {
         let Some(queue) = self.queues[link.0 as usize].take() else { return };
         self.later.remove(&(queue.due, link.0));
         if queue.ready
@@ -186,6 +263,18 @@ impl Outbox {
     ///
     /// Errors: more waits than may. Nothing was put in.
     pub fn put(&mut self, link: LinkNumber, item: Item) -> Result<(), Overflow> {
+        if !self.must_wait() || self.ended || self.closing.is_some() {
+            return self.put_now(link, item);
+        }
+        let size = item.frame().len();
+        if self.bytes + self.staged_bytes + size > self.bounds.queue_bytes {
+            return Err(Overflow::Peer);
+        }
+        self.stage(size, Staged::Put(link, item));
+        Ok(())
+    }
+
+    fn put_now(&mut self, link: LinkNumber, item: Item) -> Result<(), Overflow> {
         if self.ended || self.closing.is_some() {
             return Ok(());
         }
@@ -282,8 +371,25 @@ impl Outbox {
         }
     }
 
+    /// The shard's answer to something that is no link's: as `control`, behind the fence.
+    pub fn say(&mut self, frame: Bytes) {
+        if self.must_wait() && !self.ended {
+            self.stage(frame.len(), Staged::Control(frame));
+        } else {
+            self.control(frame);
+        }
+    }
+
     /// Nothing more is put in; when all has been written, the connection is closed. The first reason stands.
     pub fn close(&mut self, code: u16, reason: &str) {
+        if self.must_wait() && !self.ended {
+            self.stage(0, Staged::Close(code, reason.to_owned()));
+        } else {
+            self.close_now(code, reason);
+        }
+    }
+
+    fn close_now(&mut self, code: u16, reason: &str) {
         if self.closing.is_none() {
             self.closing = Some((code, reason.to_owned()));
         }
@@ -291,7 +397,9 @@ impl Outbox {
 
     /// Closes without writing what waits: whoever does not read will not read that either.
     pub fn abandon(&mut self, code: u16, reason: &str) {
-        self.close(code, reason);
+        self.staged.clear();
+        self.staged_bytes = 0;
+        self.close_now(code, reason);
         self.control.clear();
         self.ready.clear();
         self.later.clear();
@@ -319,7 +427,7 @@ impl Outbox {
 
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.staged_bytes
     }
 
     /// When the first of the links that wait for their time may go on, in µs of `Outbox::now`.

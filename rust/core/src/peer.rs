@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::ask::Ask;
 use crate::inbox::Wake;
+use crate::journal::fence::Fence;
 use crate::outbox::{Flushed, Outbox};
 use crate::warp::Tag;
 
@@ -267,6 +268,8 @@ impl Peer {
 /// Where I/O threads and the shard meet.
 pub struct Exchange {
     wake: Arc<Wake>,
+    /// What leaves through connections waits at it.
+    pub fence: Arc<Fence>,
     next: AtomicU64,
     /// Peers with something for the shard, each once; bounded by the number of connections.
     peers: Mutex<VecDeque<Arc<Peer>>>,
@@ -297,6 +300,7 @@ impl Exchange {
     pub fn new(wake: Arc<Wake>) -> Arc<Self> {
         Arc::new(Exchange {
             wake,
+            fence: Arc::default(),
             next: AtomicU64::new(1),
             peers: Mutex::default(),
             asks: Mutex::default(),
@@ -318,7 +322,7 @@ impl Exchange {
             intake: Mutex::default(),
             queued: AtomicBool::new(false),
             room: Notify::new(),
-            outbox: Mutex::new(Outbox::new(bounds)),
+            outbox: Mutex::new(Outbox::behind(bounds, Arc::clone(&self.fence))),
             flush: Notify::new(),
             direct: OnceLock::new(),
             touched: AtomicBool::new(false),

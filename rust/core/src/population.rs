@@ -2,6 +2,7 @@
 //! hidden state, child tables for its maps.
 
 mod cells;
+mod changes;
 pub mod chunk;
 pub mod column;
 
@@ -12,6 +13,7 @@ use ecow::EcoString;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
+pub use self::changes::{Changes, MapChanges};
 use self::chunk::{Chunked, ChunkedViews, inline_view};
 use self::column::{Column, Misfit, fit};
 use crate::declaration::{ColumnType, PopulationDecl, Watched};
@@ -72,6 +74,8 @@ pub struct Population {
     /// Word w of a row's dirty bits: what has changed since the last commit.
     dirty: Vec<Chunked<u64>>,
     dirty_rows: Vec<u32>,
+    /// Where there is a journal: then rows stay dirty until a record is cut, not until the commit.
+    changes: Option<Box<Changes>>,
 }
 
 impl Population {
@@ -125,6 +129,7 @@ impl Population {
             count: 0,
             dirty: vec![Chunked::default(); words],
             dirty_rows: Vec::new(),
+            changes: None,
         })
     }
 
@@ -300,6 +305,7 @@ impl Population {
             entry.remove();
         }
         if let Some(id) = self.ids.replace(row, None) {
+            self.note_death(TwinId(id), row);
             self.rows[id as usize / PAGE][id as usize % PAGE] = NO_ROW;
         }
         self.keys.set(row, None);
@@ -424,6 +430,7 @@ impl Population {
     #[inline]
     pub fn keep(&mut self, row: u32, log: &mut Log) {
         self.soil(row, &log.touched);
+        self.note_changes(row, log);
         if !log.freed.is_empty() {
             for (map, slot) in log.freed.drain(..) {
                 self.maps[map as usize].release(slot);
@@ -456,16 +463,17 @@ impl Population {
         }
     }
 
-    /// Ends the commit: what was dirty is clean. Gives the number of rows that had changed.
-    pub fn commit(&mut self) -> usize {
+    /// Ends the commit: what was dirty is clean, unless a journal waits for it.
+    pub fn commit(&mut self) {
+        if self.changes.is_some() {
+            return;
+        }
         for row in &self.dirty_rows {
             for word in &mut self.dirty {
                 *word.raw_mut(*row) = 0;
             }
         }
-        let changed = self.dirty_rows.len();
         self.dirty_rows.clear();
-        changed
     }
 
     /// A row's dirty bits, a word each 64 columns and maps.
@@ -478,6 +486,20 @@ impl Population {
         let Some(alarm) = self.alarm else { return };
         for window in &mut self.windows {
             window.shift(by);
+        }
+        if self.changes.is_some() {
+            let mut touched = vec![0u64; self.words()];
+            touched[alarm as usize / 64] |= 1 << (alarm % 64);
+            for row in self.live().collect::<Vec<_>>() {
+                self.soil(row, &touched);
+                let panes = |(number, window): (usize, &Window)| {
+                    (0..window.len(row)).map(|at| (number as u16, row, at as u16)).collect::<Vec<_>>()
+                };
+                let panes: Vec<_> = self.windows.iter().enumerate().flat_map(panes).collect();
+                if let Some(changes) = &mut self.changes {
+                    changes.panes.extend(panes);
+                }
+            }
         }
         if let Column::Int(cells) = &mut self.columns[alarm as usize] {
             for row in 0..self.used {

@@ -19,6 +19,8 @@ use crate::envelope::{Body, DeadLetter, Envelope, Kind, Lane, Node, Origin};
 use crate::feed::Source;
 use crate::fold::Programs;
 use crate::inbox::Wake;
+use crate::journal::Journal;
+use crate::journal::small::Mark;
 use crate::links::Links;
 use crate::members::Membership;
 use crate::peer::Exchange;
@@ -41,6 +43,8 @@ pub struct Class {
     pub member_of: Vec<usize>,
     /// Memberships whose groups these twins are, in the order of the declaration's `members`.
     pub groups: Vec<usize>,
+    /// With a journal: a bit for each `save="sync"` lane; empty where there is none.
+    pub synced: Vec<u64>,
 }
 
 impl Class {
@@ -122,8 +126,8 @@ pub struct Shard {
     pub commits: u64,
     /// The newest commit with a change.
     pub changed: u64,
-    /// Twins ever made and taken out, as of that commit.
-    born_and_gone: u64,
+    /// Turns, and twins ever made and taken out, as of that commit.
+    events: u64,
     /// Turns whose coroutines are under way, by number; at most one is mounted, and only between turns.
     pub parked: FxHashMap<u64, Turn>,
     pub mounted: Option<u64>,
@@ -152,6 +156,13 @@ pub struct Shard {
     pub broken: Vec<(String, String)>,
     /// Room for a record's key.
     pub key: String,
+    /// Twins of a store whose `on_start` is still to run.
+    pub starting: VecDeque<(PopulationId, TwinId)>,
+    /// What a store says of sources, by name, until they are opened.
+    pub restored: FxHashMap<EcoString, Mark>,
+    pub journal: Option<Box<Journal>>,
+    /// Answers that wait for a record, by it, in order; bounded by the exchange.
+    pub held_answers: VecDeque<(u64, oneshot::Sender<Answer>, Answer)>,
     /// Twins whose `on_stop` is still to run.
     pub stopping: VecDeque<(PopulationId, TwinId)>,
     /// The next source that is asked for a record.
@@ -196,7 +207,7 @@ impl Shard {
                 zone: zone.clone(),
             };
             let plans = decl.commands.iter().map(plan).collect();
-            populations.push(Class { table, programs, plans, decl, member_of: Vec::new(), groups: Vec::new() });
+            populations.push(Class { table, programs, plans, decl, member_of: Vec::new(), groups: Vec::new(), synced: Vec::new() });
         }
         let mut memberships = Vec::new();
         for group in 0..populations.len() {
@@ -237,7 +248,7 @@ impl Shard {
             turns: 0,
             commits: 0,
             changed: 0,
-            born_and_gone: 0,
+            events: 0,
             parked: FxHashMap::default(),
             mounted: None,
             finished: VecDeque::new(),
@@ -253,6 +264,10 @@ impl Shard {
             waiting_groups: Vec::new(),
             broken: Vec::new(),
             key: String::new(),
+            starting: VecDeque::new(),
+            restored: FxHashMap::default(),
+            journal: None,
+            held_answers: VecDeque::new(),
             stopping: VecDeque::new(),
             next_source: 0,
             merging: false,
@@ -362,16 +377,17 @@ impl Shard {
             }
         }
         self.commits += 1;
+        self.save();
         self.tell_members();
         self.links.publish(&self.populations, self.commits);
         self.flush();
-        let (mut rows, mut born_and_gone) = (0, 0);
+        let mut events = self.turns;
         for class in &mut self.populations {
-            rows += class.table.commit();
-            born_and_gone += class.table.next_id() + class.table.removals();
+            class.table.commit();
+            events += class.table.next_id() + class.table.removals();
         }
-        if rows > 0 || born_and_gone != self.born_and_gone {
-            self.born_and_gone = born_and_gone;
+        if events != self.events {
+            self.events = events;
             self.changed = self.commits;
         }
         self.commits
@@ -381,6 +397,9 @@ impl Shard {
     fn flush(&mut self) {
         let begun = crate::clock::elapsed();
         let count = self.links.flush();
+        if !self.held_answers.is_empty() {
+            self.release();
+        }
         if count > 0 {
             self.exchange.rest_after(crate::clock::elapsed() - begun, count);
         }
@@ -447,6 +466,7 @@ impl Shard {
     pub fn bury(&mut self, cause: Cause, node: String, kind: Kind, reason: &str) {
         let time = self.clock.now();
         let letter = |origin: String, sequence: u64, lane: String, record: Vec<u8>| DeadLetter {
+            number: 0,
             origin,
             sequence,
             time,
@@ -520,6 +540,7 @@ impl Shard {
                 self.inner_counts.dead += 1;
                 letter("members".to_owned(), 0, String::new(), Vec::new())
             }
+            Cause::Start => letter("shard".to_owned(), 0, "on_start".to_owned(), Vec::new()),
             Cause::Creation | Cause::Stop => letter("shard".to_owned(), 0, "on_stop".to_owned(), Vec::new()),
         };
         self.dead.push(letter);

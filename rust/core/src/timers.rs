@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::population::{PopulationId, TwinId};
 
@@ -45,12 +45,17 @@ pub struct Timers {
     armed: FxHashMap<TimerKey, Armed>,
     heap: BinaryHeap<Reverse<(i64, u64, TimerKey)>>,
     next_number: u64,
+    /// For a journal: those that were set, cancelled or taken since `take_changes`.
+    changed: Option<FxHashSet<TimerKey>>,
 }
 
 impl Timers {
     pub fn set(&mut self, key: TimerKey, due: i64, every: Option<i64>) {
         let number = self.next_number;
         self.next_number += 1;
+        if let Some(changed) = &mut self.changed {
+            changed.insert(key);
+        }
         self.armed.insert(key, Armed { due, number, every });
         self.heap.push(Reverse((due, number, key)));
         if self.heap.len() > 64 && self.heap.len() > 2 * self.armed.len() {
@@ -59,7 +64,26 @@ impl Timers {
     }
 
     pub fn cancel(&mut self, key: TimerKey) {
-        self.armed.remove(&key);
+        if self.armed.remove(&key).is_some()
+            && let Some(changed) = &mut self.changed
+        {
+            changed.insert(key);
+        }
+    }
+
+    /// From here on changes are kept for a journal.
+    pub fn keep_changes(&mut self) {
+        self.changed = Some(FxHashSet::default());
+    }
+
+    /// The timers that have changed since the last call.
+    pub fn take_changes(&mut self) -> Vec<TimerKey> {
+        self.changed.as_mut().map_or_else(Vec::new, |changed| changed.drain().collect())
+    }
+
+    /// When it is due, its period, and its place among those that are due then; None: it is not set.
+    pub fn get(&self, key: TimerKey) -> Option<(i64, Option<i64>, u64)> {
+        self.armed.get(&key).map(|armed| (armed.due, armed.every, armed.number))
     }
 
     /// The earliest, when it is armed.
@@ -81,6 +105,9 @@ impl Timers {
         }
         let Reverse((due, _, key)) = self.heap.pop()?;
         let armed = self.armed.remove(&key)?;
+        if let Some(changed) = &mut self.changed {
+            changed.insert(key);
+        }
         Some((key, due, armed.every))
     }
 
@@ -88,6 +115,9 @@ impl Timers {
     pub fn shift(&mut self, by: i64) {
         for armed in self.armed.values_mut() {
             armed.due = armed.due.saturating_add(by);
+        }
+        if let Some(changed) = &mut self.changed {
+            changed.extend(self.armed.keys().copied());
         }
         self.heap = self.armed.iter().map(|(key, armed)| Reverse((armed.due, armed.number, *key))).collect();
     }

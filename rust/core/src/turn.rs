@@ -64,6 +64,8 @@ pub enum Cause {
     Group,
     /// The creation of the twin that an envelope is for, which follows (`Shard::newborn`).
     Creation,
+    /// The twin has come back from a store.
+    Start,
     /// The shard stops.
     Stop,
 }
@@ -146,6 +148,12 @@ pub enum Within {
     Open,
     /// A turn that waits for its coroutine.
     Parked(u64),
+}
+
+/// Whether two sets of bits have one in common.
+#[inline(always)]
+pub(crate) fn meets(some: &[u64], others: &[u64]) -> bool {
+    some.iter().zip(others).any(|(some, other)| some & other != 0)
 }
 
 impl Shard {
@@ -299,6 +307,7 @@ impl Shard {
             }
         }
         population.table.keep(turn.row, &mut turn.log);
+        let is_synced = meets(&population.synced, &turn.log.touched);
         for at in &population.member_of {
             self.memberships[*at].mark_touched(turn.row, &turn.log.touched);
         }
@@ -324,11 +333,15 @@ impl Shard {
             let (population, row) = (self.turn.population, self.turn.row);
             self.forget_twin(population, row);
         }
+        if is_synced {
+            self.raise_fence();
+        }
     }
 
     /// What folds of a group wrote cannot be refused: it is kept whatever its handlers do.
     pub fn seal(&mut self) {
         let turn = &mut self.turn;
+        self.populations[turn.population.0 as usize].table.note_changes(turn.row, &turn.log);
         turn.log.seal();
         let (population, twin) = (turn.population, turn.id);
         for op in turn.log.timers.drain(..) {
@@ -375,7 +388,11 @@ impl Shard {
                     let class = &self.populations[population.0 as usize];
                     self.links.note(population, row, class, &self.turn.log);
                 }
-                self.populations[population.0 as usize].table.keep(row, &mut self.turn.log);
+                let class = &mut self.populations[population.0 as usize];
+                class.table.keep(row, &mut self.turn.log);
+                if meets(&class.synced, &self.turn.log.touched) {
+                    self.raise_fence();
+                }
                 self.mark_members(population, row);
                 self.bury(Cause::Group, node, kind, reason);
             }

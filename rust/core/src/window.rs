@@ -88,6 +88,20 @@ pub struct Pane {
 const FREE: Pane = Pane { start: NEVER, newest: NEVER, count: 0, sum: 0, lost: 0 };
 
 impl Pane {
+    /// Its times and its count, as stores have them.
+    pub fn numbers(&self) -> [i64; 3] {
+        [self.start, self.newest, self.count]
+    }
+
+    /// Its sum, and what that has lost.
+    pub fn bits(&self) -> [u64; 2] {
+        [self.sum, self.lost]
+    }
+
+    pub fn of([start, newest, count]: [i64; 3], [sum, lost]: [u64; 2]) -> Pane {
+        Pane { start, newest, count, sum, lost }
+    }
+
     fn real(&self) -> f64 {
         f64::from_bits(self.sum)
     }
@@ -100,8 +114,8 @@ impl Pane {
 /// A pane as it was before a turn wrote it: its own inverse once it has been swapped.
 #[derive(Clone, Copy, Debug)]
 pub struct OldPane {
-    window: u16,
-    at: u16,
+    pub window: u16,
+    pub at: u16,
     old: Pane,
 }
 
@@ -154,6 +168,32 @@ impl Window {
     /// What a twin's window holds: for comparing states.
     pub fn describe(&self, row: u32) -> Vec<String> {
         self.panes(row).iter().filter(|pane| pane.newest != NEVER).map(|pane| format!("{pane:?}")).collect()
+    }
+
+    /// The column that it writes.
+    pub fn out(&self) -> u16 {
+        self.spec.out
+    }
+
+    pub fn pane(&self, row: u32, at: u16) -> Option<Pane> {
+        self.panes(row).get(at as usize).copied()
+    }
+
+    /// Places of a twin's panes.
+    pub fn len(&self, row: u32) -> usize {
+        self.panes(row).len()
+    }
+
+    /// A pane of a store.
+    pub fn restore(&mut self, row: u32, at: u16, pane: Pane) {
+        if self.rows.len() <= row as usize {
+            self.rows.resize_with(row as usize + 1, Vec::new);
+        }
+        let panes = &mut self.rows[row as usize];
+        while panes.len() <= at as usize {
+            panes.push(FREE);
+        }
+        panes[at as usize] = pane;
     }
 
     fn panes(&self, row: u32) -> &[Pane] {

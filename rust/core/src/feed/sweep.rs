@@ -234,10 +234,14 @@ impl Shard {
         for row in &rows[..kept] {
             class.table.soil(*row, fused.touched());
         }
+        let is_synced = kept > 0 && crate::turn::meets(&class.synced, fused.touched());
         for at in &class.member_of {
             for row in &rows[..kept] {
                 self.memberships[*at].mark_touched(*row, fused.touched());
             }
+        }
+        if is_synced {
+            self.raise_fence();
         }
         kept
     }
