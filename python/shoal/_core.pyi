@@ -6,6 +6,7 @@ All times are microseconds: since 1970 UTC for instants.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
+from os import PathLike
 from typing import Any, Self, final
 
 from typing_extensions import disjoint_base
@@ -166,6 +167,64 @@ class Counts:
         """ "open", "done" or the reason why it failed."""
 
 @final
+class Recovered:
+    """What a start has found in its store."""
+
+    @property
+    def is_new(self) -> bool:
+        """The store was made just now."""
+    @property
+    def twins(self) -> int: ...
+    @property
+    def changes(self) -> int:
+        """Cells and entries that records have changed since the checkpoint."""
+    @property
+    def records(self) -> int: ...
+    @property
+    def checkpoint(self) -> int:
+        """The record that the checkpoint holds all up to; 0: there was none."""
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def notes(self) -> list[str]:
+        """What the operator should know."""
+
+@final
+class JournalStatus:
+    """How a journal is doing."""
+
+    @property
+    def risk_seconds(self) -> float:
+        """Age of the oldest change that is not on the disk; 0: there is none."""
+    @property
+    def risk_changes(self) -> int:
+        """Turns that are not on the disk."""
+    @property
+    def durable(self) -> int:
+        """The newest record on the disk."""
+    @property
+    def paused(self) -> bool:
+        """What comes from outside waits for the disk."""
+    @property
+    def records(self) -> int:
+        """Of this run, as are ``bytes`` and ``transactions`` (one fsync each)."""
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def transactions(self) -> int: ...
+    @property
+    def checkpoint(self) -> int:
+        """The newest record that a checkpoint holds."""
+    @property
+    def checkpoint_seconds(self) -> float: ...
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of records behind the checkpoint."""
+    @property
+    def problem(self) -> str:
+        """Why the last checkpoint could not be written; "": it could."""
+
+@final
 class Preview:
     """A look at a source's first records. ``file`` is JSON: ``shoal.sources.FileDecl``. Errors: RunFailed."""
 
@@ -239,6 +298,22 @@ class Shard:
         """Nothing more is taken from outside; what has been is still work."""
     def stop_serving(self, seconds: float) -> None:
         """Ends all links and connections; blocks until they have ended, at most so long."""
+    # -- the journal
+    def open_store(self, folder: str | PathLike[str], forget: Sequence[str]) -> Recovered:
+        """Takes up the state of the store in a folder, made where there is none, and saves to it from here on.
+
+        ``forget``: classes and CLASS.LANEs of the store whose values may go. RunFailed: it cannot be used.
+        """
+    def journal(self) -> JournalStatus | None:
+        """None: there is no store."""
+    def mark(self, source: str) -> tuple[int, list[int]] | None:
+        """What the store says of a source that is not open yet: it is applied up to there, but these positions."""
+    def letters_kept(self, through: int) -> None:
+        """Dead letters up to this number are in their file, on the disk."""
+    def checkpoint(self) -> None:
+        """Begins a checkpoint now."""
+    def close_journal(self, seconds: float) -> None:
+        """Saves all that has happened and closes the store; no turn may follow. RunFailed: what is not saved."""
     def close(self) -> None:
         """Ends readers; every later call raises."""
     # -- from outside
@@ -317,7 +392,9 @@ __all__ = [
     "Counts",
     "DeadLetter",
     "Handle",
+    "JournalStatus",
     "Preview",
+    "Recovered",
     "Shard",
     "Table",
     "TableView",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from shoal._core import DeadLetter, Shard
+from shoal._core import DeadLetter, Recovered, Shard
 from shoal.config import load
 from shoal.dead_letters import FLUSH_SECONDS, DeadLetterFile
 from shoal.declaration import Declaration
@@ -37,6 +37,8 @@ BATCH_MICROSECONDS = 2_000
 DRAIN_SECONDS = 5.0
 # of those, what is kept for links and connections to end
 HANG_UP_SECONDS = 1.5
+# what the disk may take for the last records
+SAVE_SECONDS = 30.0
 # A serving run's: a second busy Python thread holds the shard's up for so long, not for 5 ms.
 SWITCH_SECONDS = 0.0005
 # A replay's records that are due within this run together: a wake-up for each would cost more than the turns.
@@ -61,6 +63,10 @@ class RunOptions:
     port: int | None = None
     # replaces the speed of every file source that tells the time
     speed: float | Literal["max"] | None = None
+    # the folder of a store: state is taken up from it and saved to it; None: nothing is saved
+    store: Path | None = None
+    # classes and CLASS.LANEs of the store whose values may go
+    forget: tuple[str, ...] = ()
     # SIGINT and SIGTERM end the run cleanly, a second one at once; only in the main thread
     signals: bool = False
     # called for each exception of user code: the exception, the kind of its dead letter, the twin's URI
@@ -74,8 +80,8 @@ class RunOptions:
 class Run:
     """One run of an app: made, driven and read in one thread; ``until_done`` may be awaited once.
 
-    ``config`` None: from the environment and the defaults. Making it raises ``DeclarationError`` and ``ConfigError``;
-    ``totals`` may be read until ``close``.
+    ``config`` None: from the environment and the defaults. Making it raises ``DeclarationError`` and ``ConfigError``, and
+    ``RunFailed`` where the store cannot be used; ``totals`` may be read until ``close``.
     """
 
     def __init__(self, app: App[Any], config: Any = None, options: RunOptions = RunOptions()) -> None:
@@ -92,6 +98,10 @@ class Run:
                 source.preview = options.inferred.preview
         self.replay = any(tells_time(source, self.declaration) for source in self.sources)
         self.shard = Shard(data, self.classes, functions, self.replay, False)
+        # what the store held; None: there is no store
+        self.recovered: Recovered | None = None
+        if options.store is not None:
+            self.recovered = self.shard.open_store(options.store, list(options.forget))
         self.dead_letters = DeadLetterFile(options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl")
         # the dead letter that ended a strict run
         self.stopped_by: DeadLetter | None = None
@@ -150,6 +160,7 @@ class Run:
                 await self._ended.wait()
                 await self._drain()
             finally:
+                self._save()
                 self._leave()
         if self._failure is not None:
             raise self._failure
@@ -284,14 +295,24 @@ class Run:
         except TimeoutError:
             pass  # the totals say what still waits
 
+    def _save(self) -> None:
+        """The last record. After a failure of the core or the disk there is none: what was durable is what counts."""
+        self._left = True
+        self._forget()
+        if self._failure is not None and not isinstance(self._failure, RunFailed):
+            return
+        try:
+            self.shard.close_journal(SAVE_SECONDS)
+            self._bury()
+        except RunFailed as error:
+            self._failure = self._failure or error
+
     def _report(self, error: BaseException, kind: str, uri: str) -> None:
         # coroutines that leaving cancels have not failed; the totals count them as waiting
         if self.options.on_error is not None and not self._left:
             self.options.on_error(error, kind, uri)
 
     def _leave(self) -> None:
-        self._left = True
-        self._forget()
         if self.address:
             sys.setswitchinterval(self._switch)
             self.shard.stop_serving(0.0 if self._at_once else HANG_UP_SECONDS)

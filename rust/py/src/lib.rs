@@ -6,7 +6,7 @@
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
-//! - `server`: the listener, begun and ended
+//! - `server`: the listener, begun and ended; `journal`: what is saved
 //! - `errors`: every exception, made in one place
 
 mod body;
@@ -15,6 +15,7 @@ mod convert;
 mod deadline;
 mod errors;
 mod handle;
+mod journal;
 mod preview;
 mod recon;
 mod server;
@@ -30,6 +31,8 @@ mod _core {
     use crate::convert::frozen;
     #[pymodule_export]
     use crate::handle::Handle;
+    #[pymodule_export]
+    use crate::journal::{JournalStatus, Recovered};
     #[pymodule_export]
     use crate::preview::Preview;
     #[pymodule_export]

@@ -19,6 +19,7 @@ use crate::body::{self, Codec};
 use crate::convert::to_python;
 use crate::deadline::Deadline;
 use crate::errors::{DeclarationError, NoSuchTwin, RunFailed, ShoalError, wrong_thread};
+use crate::journal;
 use crate::preview::Preview;
 use crate::server;
 use crate::turns::Turns;
@@ -311,6 +312,7 @@ impl Shard {
     fn commit(&self) -> PyResult<u64> {
         let state = self.open()?;
         let number = state.core.commit();
+        journal::check(state)?;
         let gone: Vec<_> = state.core.gone.drain(..).filter_map(|twin| state.locals.remove(&twin)).collect();
         drop(gone);
         Ok(number)
@@ -421,8 +423,42 @@ impl Shard {
         Ok(())
     }
 
+    // -- the journal
+
+    /// Takes up the state of the store in a folder and saves to it; RunFailed where it cannot.
+    fn open_store(&self, folder: std::path::PathBuf, forget: Vec<String>) -> PyResult<journal::Recovered> {
+        journal::open_store(self.open()?, folder, &forget)
+    }
+
+    /// None: there is no store.
+    fn journal(&self) -> PyResult<Option<journal::JournalStatus>> {
+        Ok(journal::status(self.state()?))
+    }
+
+    /// What the store says of a source that is not open yet: (applied up to there, but these).
+    fn mark(&self, source: &str) -> PyResult<Option<(u64, Vec<u64>)>> {
+        Ok(journal::mark(self.open()?, source))
+    }
+
+    fn letters_kept(&self, through: u64) -> PyResult<()> {
+        self.open()?.core.letters_kept(through);
+        Ok(())
+    }
+
+    /// Begins a checkpoint now.
+    fn checkpoint(&self) -> PyResult<()> {
+        self.open()?.core.checkpoint();
+        Ok(())
+    }
+
+    /// Saves all that has happened and closes the store; no turn may follow. RunFailed: what is not saved.
+    fn close_journal(&self, seconds: f64) -> PyResult<()> {
+        journal::close(self.open()?, seconds)
+    }
+
     fn close(&self) -> PyResult<()> {
         let state = self.state()?;
+        state.core.journal = None;
         state.closed = true;
         state.server = None;
         state.deadline.stop();
@@ -542,7 +578,7 @@ impl Shard {
     }
 
     fn dead_letters(&self, py: Python<'_>) -> PyResult<Vec<DeadLetter>> {
-        let letters = std::mem::take(&mut self.state()?.core.dead);
+        let letters = self.state()?.core.take_letters();
         Ok(letters
             .into_iter()
             .map(|letter| DeadLetter {
