@@ -20,6 +20,15 @@ def test_a_command_is_answered_when_its_turn_is_kept(server: Served) -> None:
     assert server.get("/bus/1?lane=speed").body == b"3.0"
 
 
+@pytest.mark.parametrize("prefer", ["wait=durable", 'Wait="durable"; x, respond-async', "wait=10"])
+def test_without_a_store_nothing_is_said_to_be_durable(server: Served, prefer: str) -> None:
+    reply = server.ask(
+        "POST", "/bus/6?lane=report", b'{"speed":5}', "Content-Type: application/json", f"Prefer: {prefer}"
+    )
+    assert (reply.status, reply.body) == (202, b"")
+    assert "preference-applied" not in reply.headers
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [

@@ -27,8 +27,22 @@ pub enum Query {
     /// The lanes of the class that a path belongs to, or one of them. `exists`: the twin must be there.
     Lanes { node: String, lane: Option<String>, exists: bool },
     /// A command, or a value or map lane that is set. Answered when its turn is kept or has failed. The body is Recon
-    /// or JSON.
-    Command { node: String, lane: String, body: Vec<u8>, recon: bool },
+    /// or JSON. `durable`: the answer is wanted when the turn is in the journal, where there is one.
+    Command { node: String, lane: String, body: Vec<u8>, recon: bool, durable: bool },
+}
+
+/// Who waits for the end of a command that he has asked for.
+pub struct Waiter {
+    pub reply: oneshot::Sender<Answer>,
+    /// He would rather wait until its turn is in the journal, and then be told so by `Answer::Durable`.
+    pub durable: bool,
+}
+
+impl Waiter {
+    pub fn answer(self, answer: Answer) {
+        // whoever has hung up meanwhile needs no answer
+        _ = self.reply.send(answer);
+    }
 }
 
 /// Which twins of a population, and what of them.
@@ -60,6 +74,8 @@ pub enum Answer {
     Lanes(Vec<(String, bool)>),
     /// A command's turn was kept.
     Accepted,
+    /// It is in the journal, too.
+    Durable,
     Refused(Problem),
 }
 
@@ -122,7 +138,9 @@ impl Shard {
             return None;
         }
         match ask.query {
-            Query::Command { node, lane, body, recon } => self.ask_command((&node, &lane), &body, recon, ask.reply),
+            Query::Command { node, lane, body, recon, durable } => {
+                self.ask_command((&node, &lane), &body, recon, Waiter { reply: ask.reply, durable })
+            }
             _ => {
                 self.answer(ask);
                 None
@@ -130,27 +148,21 @@ impl Shard {
         }
     }
 
-    fn ask_command(
-        &mut self,
-        (node, lane): (&str, &str),
-        body: &[u8],
-        recon: bool,
-        reply: oneshot::Sender<Answer>,
-    ) -> Option<Step> {
+    fn ask_command(&mut self, (node, lane): (&str, &str), body: &[u8], recon: bool, waiter: Waiter) -> Option<Step> {
         let checked = self.located(node).and_then(|(population, key)| {
             let (lane, body) = self.ask_body(population, lane, body, recon)?;
             Ok((population, key, lane, body))
         });
         match checked {
             Err(problem) => {
-                _ = reply.send(Answer::Refused(problem));
+                waiter.answer(Answer::Refused(problem));
                 None
             }
             Ok((population, key, lane, body)) => {
                 self.next_sequence += 1;
                 self.outside_counts.read += 1;
                 let sequence = self.next_sequence;
-                self.asked.insert(sequence, reply);
+                self.asked.insert(sequence, waiter);
                 self.bring(Envelope {
                     origin: Origin::Asked(sequence),
                     sequence,
@@ -200,9 +212,8 @@ impl Shard {
 
     /// Answers a request whose command has come to its end.
     pub(crate) fn reply(&mut self, number: u64, answer: Answer) {
-        if let Some(reply) = self.asked.remove(&number) {
-            // whoever has hung up meanwhile needs no answer
-            _ = reply.send(answer);
+        if let Some(waiter) = self.asked.remove(&number) {
+            waiter.answer(answer);
         }
     }
 }

@@ -6,6 +6,7 @@ mod get;
 mod head;
 mod parameters;
 mod post;
+mod prefer;
 mod problem;
 mod stream;
 
@@ -59,7 +60,7 @@ pub async fn respond(site: Arc<Site>, remote: String, slot: SwitchSlot, request:
     {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, preference-applied"));
         headers.append(VARY, HeaderValue::from_static("origin"));
     }
     if is_head { head::only(response) } else { response }
@@ -180,7 +181,8 @@ impl Call {
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
         if self.parts.headers.contains_key("access-control-request-method") {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(allowed));
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, if-none-match"));
+            let taken = HeaderValue::from_static("content-type, if-none-match, prefer");
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, taken);
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         }
         Ok(response)

@@ -8,10 +8,8 @@ use std::time::Instant;
 use ecow::EcoString;
 use rustc_hash::FxHashMap;
 
-use tokio::sync::oneshot;
-
 use crate::allow::Allow;
-use crate::ask::{Answer, Problem};
+use crate::ask::{Answer, Problem, Waiter};
 use crate::body::{BodyType, Plan};
 use crate::clock::Clock;
 use crate::declaration::{Declaration, PopulationDecl, Settings};
@@ -115,7 +113,7 @@ pub struct Shard {
     pub links: Links,
     pub allow: Allow,
     /// HTTP requests whose commands are on their way, by `Origin::Asked`; bounded by the exchange.
-    pub asked: FxHashMap<u64, oneshot::Sender<Answer>>,
+    pub asked: FxHashMap<u64, Waiter>,
     pub zone: jiff::tz::TimeZone,
 
     /// The turn in progress.

@@ -3,13 +3,15 @@
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_TYPE;
+use hyper::http::HeaderValue;
 use hyper::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::Call;
 use super::body::Body;
+use super::prefer::{DURABLE, PREFERENCE_APPLIED, wants_durable};
 use super::problem::{Refusal, refuse};
-use crate::ask::Query;
+use crate::ask::{Answer, Query};
 use crate::limits::seconds;
 
 pub async fn post(call: &Call, body: Incoming) -> Result<Response<Body>, Refusal> {
@@ -41,9 +43,14 @@ pub async fn post(call: &Call, body: Incoming) -> Result<Response<Body>, Refusal
             return Err(refuse(StatusCode::REQUEST_TIMEOUT, detail).header("connection", "close"));
         }
     };
-    call.ask(Query::Command { node: call.node.clone(), lane, body: bytes, recon }).await?;
+    let durable = wants_durable(&call.parts.headers);
+    let answer = call.ask(Query::Command { node: call.node.clone(), lane, body: bytes, recon, durable }).await?;
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::ACCEPTED;
+    if answer == Answer::Durable {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(DURABLE));
+    } else {
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
     Ok(response)
 }
 

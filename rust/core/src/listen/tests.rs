@@ -100,6 +100,7 @@ fn serve(exchange: &Arc<Exchange>, wake: &Wake, ended: &AtomicBool, peers: &Atom
                     Answer::Json { body: format!("\"{lane:?}\"").into_bytes(), commit: 5 }
                 }
                 Query::Lanes { node, .. } if node == "/bus/7" => Answer::Lanes(vec![("speed".to_owned(), true)]),
+                Query::Command { node, body, durable: true, .. } if node == "/bus/7" && body == b"5" => Answer::Durable,
                 Query::Command { node, body, .. } if node == "/bus/7" && body == b"5" => Answer::Accepted,
                 Query::Command { node, .. } if node == "/bus/7" => {
                     Answer::Refused(Problem::Invalid { reason: "no".to_owned(), offset: Some(3) })
@@ -504,6 +505,25 @@ fn http_answers_on_one_connection_one_after_the_other() {
 fn post(kind: &str, body: &str) -> String {
     let length = body.len();
     format!("POST /bus/7?lane=speed HTTP/1.1\r\nHost: x\r\n{kind}Content-Length: {length}\r\n\r\n{body}")
+}
+
+#[test]
+fn a_command_is_answered_when_it_is_durable_where_that_is_preferred() {
+    let rig = Rig::new(Limits::default());
+    let mut wire = rig.connect();
+    let json = "Content-Type: application/json\r\n";
+    for prefer in ["Prefer: wait=durable\r\n", "prefer: handling=strict\r\nPREFER: a, WAIT=durable\r\n"] {
+        let (head, body) = wire.request(&post(&format!("{json}{prefer}"), "5"));
+        assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("preference-applied: wait=durable\r\n"), "{head}");
+        assert_eq!(body, "");
+    }
+    for prefer in ["Prefer: wait=10\r\n", "Prefer: respond-async\r\n", ""] {
+        let (head, body) = wire.request(&post(&format!("{json}{prefer}"), "5"));
+        assert!(head.starts_with("HTTP/1.1 202 ") && !head.contains("preference-applied"), "{head}");
+        assert_eq!(body, "");
+    }
+    let (head, _) = wire.request(&post(&format!("{json}Prefer: wait=durable\r\n"), "nope"));
+    assert!(head.starts_with("HTTP/1.1 400 ") && !head.contains("preference-applied"), "{head}");
 }
 
 #[test]
