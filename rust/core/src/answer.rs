@@ -4,7 +4,7 @@ mod json;
 
 use ecow::EcoString;
 
-use crate::ask::{Answer, Ask, Page, Part, Problem, Query};
+use crate::ask::{Answer, Ask, Page, Part, Problem, Query, Waiter};
 use crate::population::{PopulationId, TwinId};
 use crate::query::Filter;
 use crate::shard::{Class, Shard};
@@ -61,8 +61,7 @@ impl Shard {
             Query::Lanes { node, lane, exists } => self.read_lanes(node, lane.as_deref(), *exists),
             Query::Command { .. } => return,
         };
-        // whoever has hung up meanwhile needs no answer
-        _ = ask.reply.send(answer);
+        self.let_out(Waiter { reply: ask.reply, durable: false }, answer);
     }
 
     /// The lanes of a twin's class.

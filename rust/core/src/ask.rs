@@ -212,7 +212,23 @@ impl Shard {
 
     /// Answers a request whose command has come to its end.
     pub(crate) fn reply(&mut self, number: u64, answer: Answer) {
-        if let Some(waiter) = self.asked.remove(&number) {
+        let Some(waiter) = self.asked.remove(&number) else { return };
+        if waiter.durable
+            && answer == Answer::Accepted
+            && let Some(record) = self.await_record()
+        {
+            self.held_answers.push_back((record, waiter, Answer::Durable));
+            return;
+        }
+        self.let_out(waiter, answer);
+    }
+
+    /// Answers when the release fence is open.
+    pub(crate) fn let_out(&mut self, waiter: Waiter, answer: Answer) {
+        let fence = &self.exchange.fence;
+        if fence.is_up() {
+            self.held_answers.push_back((fence.need(), waiter, answer));
+        } else {
             waiter.answer(answer);
         }
     }

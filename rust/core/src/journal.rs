@@ -462,9 +462,8 @@ impl Shard {
         while let Some((need, ..)) = self.held_answers.front()
             && *need <= durable
         {
-            if let Some((_, reply, answer)) = self.held_answers.pop_front() {
-                // whoever has hung up meanwhile needs no answer
-                _ = reply.send(answer);
+            if let Some((_, waiter, answer)) = self.held_answers.pop_front() {
+                waiter.answer(answer);
             }
         }
         self.links.flush();

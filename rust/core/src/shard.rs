@@ -160,7 +160,7 @@ pub struct Shard {
     pub restored: FxHashMap<EcoString, Mark>,
     pub journal: Option<Box<Journal>>,
     /// Answers that wait for a record, by it, in order; bounded by the exchange.
-    pub held_answers: VecDeque<(u64, oneshot::Sender<Answer>, Answer)>,
+    pub held_answers: VecDeque<(u64, Waiter, Answer)>,
     /// Twins whose `on_stop` is still to run.
     pub stopping: VecDeque<(PopulationId, TwinId)>,
     /// The next source that is asked for a record.
