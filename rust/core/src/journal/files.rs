@@ -1,1 +1,0 @@
-#[derive(Clone)] pub struct Disk;
