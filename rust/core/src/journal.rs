@@ -1,6 +1,12 @@
 //! The journal: what survives. At a commit the shard cuts a record of what has changed since the last one; a thread
 //! appends it to the store; checkpoints make old records needless; `recover` reads both back.
 
+#[cfg(test)]
+mod disk;
+pub mod files;
+pub mod store;
+mod wal;
+
 use serde::{Deserialize, Serialize};
 
 /// Names a record of a shard: from 1 on, without gaps.
