@@ -72,6 +72,7 @@ pub fn elapsed() -> i64 {
     START.get_or_init(std::time::Instant::now).elapsed().as_micros() as i64
 }
 
-fn system() -> i64 {
+/// µs since 1970 UTC: for what is written down for people to read, never for a turn.
+pub(crate) fn system() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }

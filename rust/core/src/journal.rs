@@ -32,7 +32,7 @@ pub mod record;
 pub mod schema;
 pub mod small;
 pub mod store;
-pub mod wal;
+mod wal;
 pub mod writer;
 
 #[cfg(test)]

@@ -1,0 +1,203 @@
+//! SQLite's write-ahead log, read before SQLite does: it ends the log at the first frame whose checksum is wrong, and
+//! says nothing, be it the tail of a transaction that a power cut left unfinished, or damage with synced transactions
+//! behind it. The format is sqlite.org/fileformat2.html#walformat.
+//!
+//! `store` sees to it that each transaction writes one page that all of them write, and none writes a page twice, so
+//! that a page number that comes again is another transaction. It was begun after the one before was synced: then what
+//! does not verify before it is damage. A sector of 512 bytes is taken to be written whole or not at all.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use super::files::{Disk, absent};
+
+const HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
+const SECTOR: usize = 512;
+
+/// `0x377f0682`; the last bit says that the checksums read words as big-endian.
+const MAGIC: u32 = 0x377f_0682;
+const VERSION: u32 = 3_007_000;
+
+/// What of a log is whole.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Log {
+    /// Up to and with the last frame of the last whole transaction, or the header; empty: there is no log.
+    pub whole: Vec<u8>,
+    /// The bytes of one unfinished transaction behind it.
+    pub torn: u64,
+    /// Why it is not one unfinished transaction that is behind it.
+    pub damage: Option<String>,
+}
+
+/// A checksum: two words, each step of which depends on the one before.
+type Sums = (u32, u32);
+
+struct Header {
+    /// The checksums read words as big-endian.
+    big: bool,
+    /// Of this use of the file: frames of an earlier one, further behind, have others.
+    salts: [u8; 8],
+    sums: Sums,
+}
+
+struct Frame<'a> {
+    bytes: &'a [u8],
+    /// A power cut may have left its first 8 bytes as they were before, and the rest new.
+    divided: bool,
+}
+
+impl Log {
+    /// `page`: the size of a page of the file that the log belongs to.
+    pub fn scan(path: &Path, page: u32) -> io::Result<Log> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Log::of(bytes, page as usize)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Log::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn of(mut bytes: Vec<u8>, page: usize) -> Log {
+        // SQLite syncs the header before it writes a frame: a short one has nothing behind it that could be lost.
+        if bytes.len() <= HEADER {
+            return Log::default();
+        }
+        let Some(header) = Header::read(&bytes, page) else {
+            return Log { damage: Some("its header is not readable".into()), ..Log::default() };
+        };
+        let frames = Frame::all(&bytes[HEADER..], page);
+        let rest = &bytes[HEADER + frames.len() * (FRAME_HEADER + page)..];
+        let mut sums = header.sums;
+        let mut verified = 0;
+        let mut whole = 0;
+        for frame in &frames {
+            sums = frame.sum(&header, sums);
+            if *frame.salts() != header.salts || frame.page() == 0 || frame.sums() != sums {
+                break;
+            }
+            verified += 1;
+            if frame.commit() {
+                whole = verified;
+            }
+        }
+        let end = HEADER + whole * (FRAME_HEADER + page);
+        let (torn, damage) = header.tail(&frames[whole..], rest, verified - whole);
+        drop(frames);
+        bytes.truncate(end);
+        Log { whole: bytes, torn, damage }
+    }
+
+    /// Leaves the whole part alone in the file: a new file, since what a failed sync left is not sure to be on the
+    /// disk although it can be read.
+    pub fn keep(&self, disk: &Disk, path: &Path) -> io::Result<()> {
+        let new = path.with_file_name("journal.sqlite-wal.new");
+        absent(disk.remove(&new))?;
+        if self.whole.len() <= HEADER {
+            return absent(disk.remove(path));
+        }
+        let mut file = disk.create(&new)?;
+        file.write_all(&self.whole)?;
+        file.sync()?;
+        drop(file);
+        disk.rename(&new, path)?;
+        disk.sync_folder(path.parent().unwrap_or(path))
+    }
+}
+
+impl Header {
+    /// None: not one, or not of a file with such pages.
+    fn read(bytes: &[u8], page: usize) -> Option<Header> {
+        let magic = word(bytes, 0);
+        let size = word(bytes, 8) as usize;
+        let mut salts = [0; 8];
+        salts.copy_from_slice(bytes.get(16..24)?);
+        let mut header = Header { big: magic & 1 == 1, salts, sums: (0, 0) };
+        header.sums = header.sum(&bytes[..24], (0, 0));
+        let known = magic & !1 == MAGIC && word(bytes, 4) == VERSION && size == page;
+        (known && header.sums == (word(bytes, 24), word(bytes, 28))).then_some(header)
+    }
+
+    fn sum(&self, bytes: &[u8], sums: Sums) -> Sums {
+        let word = if self.big { u32::from_be_bytes } else { u32::from_le_bytes };
+        bytes.as_chunks::<8>().0.iter().fold(sums, |(first, second), [a, b, c, d, e, f, g, h]| {
+            let first = first.wrapping_add(word([*a, *b, *c, *d])).wrapping_add(second);
+            (first, second.wrapping_add(word([*e, *f, *g, *h])).wrapping_add(first))
+        })
+    }
+
+    /// What follows the last whole transaction, its bytes and what is wrong with it.
+    fn tail(&self, frames: &[Frame], rest: &[u8], verified: usize) -> (u64, Option<String>) {
+        let mut torn = 0;
+        let mut pages = HashSet::new();
+        let mut committed = false;
+        for (at, frame) in frames.iter().enumerate() {
+            match frame
+                .salts()
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .zip(self.salts.as_chunks::<4>().0)
+                .filter(|(a, b)| a == b)
+                .count()
+            {
+                0 => continue,
+                1 => return (torn, Some(format!("page {} in it has half of a mark", frame.page()))),
+                _ => {}
+            }
+            if committed {
+                return (torn, Some("a transaction in it that was saved does not verify".into()));
+            }
+            torn += frame.bytes.len() as u64;
+            if frame.divided && at >= verified {
+                continue;
+            }
+            if !pages.insert(frame.page()) {
+                return (torn, Some("a transaction in it that was saved does not verify".into()));
+            }
+            committed = frame.commit();
+        }
+        let begun = rest.get(8..16).is_some_and(|salts| salts == self.salts);
+        (torn + if begun { rest.len() as u64 } else { 0 }, None)
+    }
+}
+
+impl<'a> Frame<'a> {
+    fn all(bytes: &'a [u8], page: usize) -> Vec<Frame<'a>> {
+        let size = FRAME_HEADER + page;
+        let at = |index: usize| HEADER + index * size + 8;
+        bytes
+            .chunks_exact(size)
+            .enumerate()
+            .map(|(index, bytes)| Frame { bytes, divided: at(index).is_multiple_of(SECTOR) })
+            .collect()
+    }
+
+    fn page(&self) -> u32 {
+        word(self.bytes, 0)
+    }
+
+    /// The last one of its transaction.
+    fn commit(&self) -> bool {
+        word(self.bytes, 4) != 0
+    }
+
+    fn salts(&self) -> &[u8] {
+        &self.bytes[8..16]
+    }
+
+    fn sums(&self) -> Sums {
+        (word(self.bytes, 16), word(self.bytes, 20))
+    }
+
+    /// Its own checksum and salts are not summed.
+    fn sum(&self, header: &Header, sums: Sums) -> Sums {
+        header.sum(&self.bytes[FRAME_HEADER..], header.sum(&self.bytes[..8], sums))
+    }
+}
+
+/// Big-endian, as all numbers in the log.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
