@@ -13,16 +13,17 @@ use ecow::EcoString;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
-use self::checkpoint::{Changed, Job};
+use self::checkpoint::Job;
 use self::fence::Fence;
 use self::schema::Schema;
 use self::small::{Mark, PendingGroup};
 use self::writer::{Progress, Writer};
 use crate::declaration::Save;
 use crate::envelope::DeadLetter;
-use crate::population::{Changes, Population};
+use crate::population::changed::Changed;
 use crate::shard::{Class, Counts, Shard};
 
+mod backup;
 pub mod bytes;
 pub mod checkpoint;
 pub mod cut;
@@ -135,8 +136,8 @@ pub struct Journal {
     /// Dead letters by the record that holds them; nobody gets them before it is durable. Bounded by the pause.
     letters: VecDeque<(RecordNumber, Vec<DeadLetter>)>,
     last_letter: u64,
-    /// What has changed since the last checkpoint, by population.
-    changed: Vec<Changed>,
+    /// What has changed before a checkpoint that failed is not known.
+    checkpoint_all: bool,
     bytes_since_checkpoint: u64,
     checkpoint_at: Instant,
     paused: bool,
@@ -226,22 +227,11 @@ impl Journal {
             counts,
             letters: VecDeque::new(),
             last_letter,
-            changed: shard.populations.iter().map(|_| Changed::all()).collect(),
+            checkpoint_all: true,
             bytes_since_checkpoint: 0,
             checkpoint_at: now,
             paused: false,
         })
-    }
-
-    fn note_changed(&mut self, number: usize, table: &Population, changes: &Changes) {
-        let changed = &mut self.changed[number];
-        table.dirty_rows().iter().for_each(|row| changed.mark_row(*row));
-        changes.births(table).for_each(|(_, row)| changed.mark_row(row));
-        changes.dead_rows.iter().for_each(|row| changed.mark_row(*row));
-        changes.panes.iter().for_each(|(_, row, _)| changed.mark_row(*row));
-        for (map, entries) in changes.maps.iter().enumerate() {
-            entries.slots.iter().chain(&entries.freed).for_each(|slot| changed.mark_slot(map, *slot));
-        }
     }
 
     fn risk(&self, turns: u64) -> Risk {
@@ -378,17 +368,18 @@ impl Shard {
 
     /// Has a checkpoint of the present state written in the background; a record has just been cut.
     fn snapshot_to(&mut self, journal: &mut Journal) {
-        if journal.writer.progress().problem.is_some() {
-            // the last one failed, and with it went the knowledge of what has changed before it
-            journal.changed = self.populations.iter().map(|_| Changed::all()).collect();
-        }
-        let fresh: Vec<Changed> = self.populations.iter().map(|_| Changed::default()).collect();
+        let all = std::mem::take(&mut journal.checkpoint_all) || journal.writer.progress().problem.is_some();
+        let changed = self.populations.iter_mut().map(|class| {
+            let changed = class.table.take_changed();
+            if all { Changed::all(class.table.maps.len()) } else { changed }
+        });
+        let changed = changed.collect();
         let job = Job {
             schema: journal.schema.clone(),
             patterns: self.populations.iter().map(|class| class.decl.pattern.clone()).collect(),
             saved: journal.saved.clone(),
             snapshots: self.populations.iter().map(|class| class.table.snapshot()).collect(),
-            changed: std::mem::replace(&mut journal.changed, fresh),
+            changed,
             previous: None,
             small: Vec::new(),
         };
@@ -412,7 +403,7 @@ impl Shard {
         journal.schema_is_new = schema.number != journal.schema.number;
         journal.schema = schema;
         journal.saved = self.populations.iter().map(saved).collect();
-        journal.changed = self.populations.iter().map(|_| Changed::all()).collect();
+        journal.checkpoint_all = true;
         for class in &mut self.populations {
             class.synced = synced(class);
         }

@@ -8,20 +8,41 @@ use hashbrown::HashTable;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHasher};
 
 use crate::declaration::MapDecl;
+use crate::population::changed::Segments;
 use crate::population::chunk::{Chunked, inline_view};
 use crate::population::column::Column;
 use crate::value::Value;
 
 const NONE: u32 = u32::MAX;
 
-/// Where an entry stands: whose it is, and its neighbours in the order of insertion.
+/// Words of 64 slots of a chunk: a batch of turns writes entries all over a large table, and a snapshot before it has each
+/// chunk copied that they meet.
+pub const WORDS: usize = 4;
+
+/// Whose an entry is; valid where it is linked.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    row: u32,
+pub struct Owner {
+    pub row: u32,
+    /// The insertion number, counted over the whole table; never reused.
+    pub number: u64,
+}
+
+/// An entry's neighbours in the order of insertion. Apart from its owner: no snapshot needs them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Neighbours {
     before: u32,
     after: u32,
-    /// The insertion number, counted over the whole table; never reused.
-    number: u64,
+}
+
+/// What a snapshot of a map holds, by pointer.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub keys: Column<WORDS>,
+    pub values: Column<WORDS>,
+    pub owners: Chunked<Owner, WORDS>,
+    /// Slots.
+    pub used: u32,
+    pub next_number: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +53,10 @@ struct Ends {
 }
 
 pub struct MapTable {
-    keys: Column,
-    values: Column,
-    places: Chunked<Place>,
+    keys: Column<WORDS>,
+    values: Column<WORDS>,
+    owners: Chunked<Owner, WORDS>,
+    neighbours: Chunked<Neighbours>,
     index: HashTable<u32>,
     ends: FxHashMap<u32, Ends>,
     free: Vec<u32>,
@@ -42,6 +64,8 @@ pub struct MapTable {
     next_number: u64,
     /// The entry that was found last, linked still, or NONE: what reads an entry often writes it next.
     found: Cell<u32>,
+    /// Since the last checkpoint.
+    changed: Segments,
     pub limit: usize,
 }
 
@@ -50,13 +74,15 @@ impl MapTable {
         MapTable {
             keys: Column::new(decl.key),
             values: Column::new(decl.value),
-            places: Chunked::default(),
+            owners: Chunked::default(),
+            neighbours: Chunked::default(),
             index: HashTable::new(),
             ends: FxHashMap::default(),
             free: Vec::new(),
             used: 0,
             next_number: 0,
             found: Cell::new(NONE),
+            changed: Segments::default(),
             limit: decl.limit,
         }
     }
@@ -75,7 +101,7 @@ impl MapTable {
 
     #[inline]
     pub fn find(&self, row: u32, key: &Value) -> Option<u32> {
-        let is = |slot: u32| self.places.raw(slot).row == row && self.key_is(slot, key);
+        let is = |slot: u32| self.owners.raw(slot).row == row && self.key_is(slot, key);
         let last = self.found.get();
         if last != NONE && is(last) {
             return Some(last);
@@ -105,25 +131,38 @@ impl MapTable {
     }
 
     pub fn replace(&mut self, slot: u32, new: Value) -> Value {
+        self.changed.mark(slot);
         self.values.replace(slot, new)
     }
 
     /// A new entry at the end of the twin's; the caller has looked that there is none.
     pub fn insert(&mut self, row: u32, key: Value, value: Value) -> u32 {
+        let before = self.ends.get(&row).map_or(NONE, |ends| ends.last);
+        let slot = self.seat(key, value);
+        self.next_number += 1;
+        self.place(slot, Owner { row, number: self.next_number - 1 }, Neighbours { before, after: NONE });
+        slot
+    }
+
+    /// A slot with these cells, of nobody yet.
+    fn seat(&mut self, key: Value, value: Value) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.used += 1;
             self.used - 1
         });
         self.keys.reach(slot);
         self.values.reach(slot);
-        self.places.reach(slot);
+        self.owners.reach(slot);
+        self.neighbours.reach(slot);
         self.keys.replace(slot, key);
         self.values.replace(slot, value);
-        let before = self.ends.get(&row).map_or(NONE, |ends| ends.last);
-        *self.places.raw_mut(slot) = Place { row, before, after: NONE, number: self.next_number };
-        self.next_number += 1;
-        self.link(slot);
         slot
+    }
+
+    fn place(&mut self, slot: u32, owner: Owner, neighbours: Neighbours) {
+        *self.owners.raw_mut(slot) = owner;
+        *self.neighbours.raw_mut(slot) = neighbours;
+        self.link(slot);
     }
 
     /// An entry of a store, with the number that it had: among the twin's entries it stands by it.
@@ -136,17 +175,14 @@ impl MapTable {
             self.unlink(slot);
             self.release(slot);
         }
-        let next = self.next_number.max(number + 1);
         let mut after = NONE;
         let mut before = self.ends.get(&row).map_or(NONE, |ends| ends.last);
         while before != NONE && self.number(before) > number {
-            (after, before) = (before, self.places.raw(before).before);
+            (after, before) = (before, self.neighbours.raw(before).before);
         }
-        let slot = self.insert(row, key, value);
-        self.unlink(slot);
-        *self.places.raw_mut(slot) = Place { row, before, after, number };
-        self.link(slot);
-        self.next_number = next;
+        let slot = self.seat(key, value);
+        self.place(slot, Owner { row, number }, Neighbours { before, after });
+        self.next_number = self.next_number.max(number + 1);
     }
 
     pub fn next_number(&self) -> u64 {
@@ -160,41 +196,57 @@ impl MapTable {
 
     /// An entry is there, and its twin's row.
     pub fn owner(&self, slot: u32) -> Option<u32> {
-        let is_free = slot >= self.used || self.keys.get(slot).is_null();
-        (!is_free).then(|| self.places.raw(slot).row)
+        if slot < self.used { self.owners.get(slot).map(|owner| owner.row) } else { None }
+    }
+
+    /// A list of pointers: later writes copy the chunks that they touch.
+    pub fn snapshot(&self) -> Snapshot {
+        let (keys, values, owners) = (self.keys.clone(), self.values.clone(), self.owners.clone());
+        Snapshot { keys, values, owners, used: self.used, next_number: self.next_number }
+    }
+
+    /// The segments of slots that have changed since this was last called.
+    pub fn take_changed(&mut self) -> Segments {
+        std::mem::take(&mut self.changed)
     }
 
     /// Puts an entry back between the neighbours it had; they are as they were when it was taken out.
     pub fn link(&mut self, slot: u32) {
-        let Place { row, before, after, .. } = self.places.raw(slot);
-        let ends = self.ends.entry(row).or_insert(Ends { first: NONE, last: NONE, length: 0 });
+        self.changed.mark(slot);
+        let owner = self.owners.raw(slot);
+        self.owners.replace(slot, Some(owner));
+        let Neighbours { before, after } = self.neighbours.raw(slot);
+        let ends = self.ends.entry(owner.row).or_insert(Ends { first: NONE, last: NONE, length: 0 });
         ends.length += 1;
         match before {
             NONE => ends.first = slot,
-            _ => self.places.raw_mut(before).after = slot,
+            _ => self.neighbours.raw_mut(before).after = slot,
         }
         match after {
             NONE => ends.last = slot,
-            _ => self.places.raw_mut(after).before = slot,
+            _ => self.neighbours.raw_mut(after).before = slot,
         }
         let key = self.keys.get(slot);
-        let (keys, places) = (&self.keys, &self.places);
-        self.index.insert_unique(hash(row, &key), slot, |&other| hash(places.raw(other).row, &keys.get(other)));
+        let (keys, owners) = (&self.keys, &self.owners);
+        self.index.insert_unique(hash(owner.row, &key), slot, |&other| hash(owners.raw(other).row, &keys.get(other)));
     }
 
     /// Takes an entry out of the twin's; its cells stay until `release`.
     pub fn unlink(&mut self, slot: u32) {
         self.found.set(NONE);
-        let Place { row, before, after, .. } = self.places.raw(slot);
+        self.changed.mark(slot);
+        let row = self.owners.raw(slot).row;
+        self.owners.replace(slot, None);
+        let Neighbours { before, after } = self.neighbours.raw(slot);
         let ends = self.ends.get_mut(&row).expect("a linked entry's twin has ends");
         ends.length -= 1;
         match before {
             NONE => ends.first = after,
-            _ => self.places.raw_mut(before).after = after,
+            _ => self.neighbours.raw_mut(before).after = after,
         }
         match after {
             NONE => ends.last = before,
-            _ => self.places.raw_mut(after).before = before,
+            _ => self.neighbours.raw_mut(after).before = before,
         }
         if ends.length == 0 {
             self.ends.remove(&row);
@@ -214,7 +266,7 @@ impl MapTable {
 
     /// Takes back the slot of an entry whose insertion was undone, as if it had never been used.
     pub fn forget(&mut self, slot: u32) {
-        let number = self.places.raw(slot).number;
+        let number = self.owners.raw(slot).number;
         if number + 1 == self.next_number {
             self.next_number = number;
         }
@@ -227,7 +279,7 @@ impl MapTable {
     }
 
     pub fn number(&self, slot: u32) -> u64 {
-        self.places.raw(slot).number
+        self.owners.raw(slot).number
     }
 }
 
@@ -244,7 +296,7 @@ impl Iterator for Slots<'_> {
         if slot == NONE {
             return None;
         }
-        self.next = self.table.places.raw(slot).after;
+        self.next = self.table.neighbours.raw(slot).after;
         Some(slot)
     }
 }

@@ -2,6 +2,7 @@
 //! hidden state, child tables for its maps.
 
 mod cells;
+pub mod changed;
 mod changes;
 pub mod chunk;
 pub mod column;
@@ -14,15 +15,17 @@ use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
 pub use self::changes::{Changes, MapChanges};
+use self::changed::{Changed, Segments};
 use self::chunk::{Chunked, ChunkedViews, inline_view};
 use self::column::{Column, Misfit, fit};
 use crate::declaration::{ColumnType, PopulationDecl, Watched};
 use crate::fold::Programs;
 use crate::history;
-use crate::maps::MapTable;
+use crate::maps::{self, MapTable};
 use crate::undo::{Log, Mark, OldBits, Undo};
 use crate::value::Value;
 use crate::window::Window;
+use crate::window::panes::Panes;
 
 /// Names a twin within its population: never reused, unlike a row.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -36,13 +39,19 @@ const UNWATCHED: u16 = u16::MAX;
 const NO_ROW: u32 = u32::MAX;
 const PAGE: usize = 4096;
 
-/// What a snapshot of a population holds: its columns at a commit, by pointer.
+/// What a snapshot of a population holds: all of it at a commit, by pointer. Dropping one of a million twins takes
+/// milliseconds: leave that to another thread than the shard's.
 #[derive(Clone)]
 pub struct Snapshot {
     pub columns: Vec<Column>,
+    /// Valid where the row is live.
     pub ids: Chunked<u64>,
     pub keys: ChunkedViews,
     pub rows: u32,
+    pub next_id: u64,
+    pub maps: Vec<maps::Snapshot>,
+    /// By window.
+    pub windows: Vec<Panes>,
 }
 
 pub struct Population {
@@ -76,6 +85,8 @@ pub struct Population {
     dirty_rows: Vec<u32>,
     /// Where there is a journal: then rows stay dirty until a record is cut, not until the commit.
     changes: Option<Box<Changes>>,
+    /// Rows that have changed since the last checkpoint, as of the last commit.
+    changed: Segments,
 }
 
 impl Population {
@@ -130,6 +141,7 @@ impl Population {
             dirty: vec![Chunked::default(); words],
             dirty_rows: Vec::new(),
             changes: None,
+            changed: Segments::default(),
         })
     }
 
@@ -172,6 +184,7 @@ impl Population {
             self.dirty.push(word);
         }
         self.elapsing(programs, zone);
+        self.changed.mark_all();
         Ok(())
     }
 
@@ -274,6 +287,7 @@ impl Population {
             self.used += 1;
             self.used - 1
         });
+        self.changed.mark(row);
         for (column, default) in self.columns.iter_mut().zip(&self.defaults) {
             column.reach(row);
             if !default.is_null() {
@@ -287,25 +301,31 @@ impl Population {
         for word in &mut self.dirty {
             word.reach(row);
         }
-        let page = id.0 as usize / PAGE;
-        while self.rows.len() <= page {
-            self.rows.push(Box::new([NO_ROW; PAGE]));
-        }
-        self.rows[page][id.0 as usize % PAGE] = row;
+        self.enter(id, row);
         let keys = &self.keys;
         self.index.insert_unique(hash(key), row, |&other| hash(keys.get(other).unwrap_or_default()));
         self.count += 1;
         row
     }
 
+    /// The twin is found by its id.
+    fn enter(&mut self, id: TwinId, row: u32) {
+        let page = id.0 as usize / PAGE;
+        while self.rows.len() <= page {
+            self.rows.push(Box::new([NO_ROW; PAGE]));
+        }
+        self.rows[page][id.0 as usize % PAGE] = row;
+    }
+
     /// Takes a twin out: its cells, its map entries, its place in the index. The id is spent.
     pub fn remove(&mut self, row: u32) {
+        self.changed.mark(row);
         let key = self.keys.get(row).unwrap_or_default().to_vec();
         if let Ok(entry) = self.index.find_entry(hash(&key), |&other| other == row) {
             entry.remove();
         }
         if let Some(id) = self.ids.replace(row, None) {
-            self.note_death(TwinId(id), row);
+            self.note_death(TwinId(id));
             self.rows[id as usize / PAGE][id as usize % PAGE] = NO_ROW;
         }
         self.keys.set(row, None);
@@ -469,6 +489,7 @@ impl Population {
             return;
         }
         for row in &self.dirty_rows {
+            self.changed.mark(*row);
             for word in &mut self.dirty {
                 *word.raw_mut(*row) = 0;
             }
@@ -484,6 +505,7 @@ impl Population {
     /// The clock has found out what time it is: what windows hold moves with it.
     pub fn shift_windows(&mut self, by: i64) {
         let Some(alarm) = self.alarm else { return };
+        self.changed.mark_all();
         for window in &mut self.windows {
             window.shift(by);
         }
@@ -510,10 +532,31 @@ impl Population {
         }
     }
 
-    /// A list of pointers: later writes copy the chunks that they touch.
+    /// A list of pointers: later writes copy the chunks that they touch. No turn is mounted.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshots.set(self.snapshots.get() + 1);
-        Snapshot { columns: self.columns.clone(), ids: self.ids.clone(), keys: self.keys.clone(), rows: self.used }
+        Snapshot {
+            columns: self.columns.clone(),
+            ids: self.ids.clone(),
+            keys: self.keys.clone(),
+            rows: self.used,
+            next_id: self.next_id,
+            maps: self.maps.iter().map(MapTable::snapshot).collect(),
+            windows: self.windows.iter().map(Window::snapshot).collect(),
+        }
+    }
+
+    /// What has changed since this was last called: what a checkpoint of a snapshot of now has to write anew.
+    pub fn take_changed(&mut self) -> Changed {
+        for row in &self.dirty_rows {
+            self.changed.mark(*row);
+        }
+        let mut panes = Segments::default();
+        for window in &mut self.windows {
+            panes.merge(&window.take_changed());
+        }
+        let maps = self.maps.iter_mut().map(MapTable::take_changed).collect();
+        Changed { rows: std::mem::take(&mut self.changed), maps, panes }
     }
 
     /// The value as the column holds it.

@@ -10,7 +10,7 @@ use crate::journal::checkpoint;
 use crate::journal::cut::WINDOWS;
 use crate::journal::schema::{Schema, StoredId};
 use crate::journal::small::{Address, Small, StoredTimer, Unapplied};
-use crate::journal::store::{Checkpoint, Store};
+use crate::journal::store::{Checkpoint, Store, StoreError, checkpoints_folder};
 use crate::journal::writer::Start;
 use crate::journal::{Journal, RecordNumber, ShardId, record};
 use crate::population::{PopulationId, TwinId};
@@ -57,7 +57,7 @@ impl Shard {
         let schemas = schemas(&store)?;
         let before = schemas.last();
         let present = Schema::of(&self.populations, before, forget)
-            .map_err(|unfit| format!("{}: {unfit}", store.folder().display()))?;
+            .map_err(|unfit| format!("{}: {unfit}", store.dir().display()))?;
         let mut found = Recovered { is_new: before.is_none(), ..Recovered::default() };
         let mut small = Small::default();
         let checkpoint = store.latest(shard).map_err(text)?;
@@ -68,14 +68,14 @@ impl Shard {
         let from = RecordNumber(found.checkpoint + 1);
         let (newest, changes, records) = self.replay(&store, shard, from, &schemas, &present, &mut small)?;
         (found.changes, found.records) = (changes, records);
-        if let Some((_, position)) = store.sinks().map_err(text)?.into_iter().find(|(name, _)| name == crate::journal::LETTERS) {
-            small.forget_letters(position);
+        if let Some(position) = store.sinks().map_err(text)?.get(crate::journal::LETTERS) {
+            small.forget_letters(*position);
         }
         if let Some(cut) = store.cut() {
             found.notes.push(format!(
                 "{}: a record that was being written when the machine stopped is cut off ({} bytes behind record {}); none \
                  of it had been acknowledged",
-                store.folder().display(),
+                store.dir().display(),
                 cut.bytes,
                 cut.after.0
             ));
@@ -104,13 +104,13 @@ impl Shard {
         schemas: &[Schema],
         present: &Schema,
     ) -> Result<Small, Refused> {
-        let (folder, _) = store.checkpoint_folder(checkpoint.number);
+        let folder = checkpoints_folder(store.dir()).join(&checkpoint.folder);
         let loaded = checkpoint::load(&folder, &checkpoint.parts, schemas, present, &mut self.populations)
             .map_err(|error| error.to_string())?;
         let mut small = Small::default();
         small
             .read(&mut In::new(&loaded))
-            .map_err(|garbled| format!("{}: {garbled}; run shoal store repair {}", folder.display(), store.folder().display()))?;
+            .map_err(|garbled| format!("{}: {garbled}; run shoal store repair {}", folder.display(), store.dir().display()))?;
         Ok(small)
     }
 
@@ -125,34 +125,23 @@ impl Shard {
         small: &mut Small,
     ) -> Result<(RecordNumber, u64, u64), Refused> {
         let (mut newest, mut changes, mut records) = (RecordNumber(from.0 - 1), 0, 0);
-        let mut problem = None;
         let classes = &mut self.populations;
-        store
-            .read(shard, from, |number, schema, body| {
-                let stored = schemas.iter().find(|known| known.number == schema);
-                let applied = stored.map(|stored| record::apply(body, stored, present, classes, small));
-                match applied {
-                    Some(Ok(count)) => {
-                        (newest, changes, records) = (number, changes + count, records + 1);
-                        true
-                    }
-                    Some(Err(garbled)) => {
-                        problem = Some(format!("record {}: {garbled}", number.0));
-                        false
-                    }
-                    None => {
-                        problem = Some(format!("record {} names schema {schema}, and there is none", number.0));
-                        false
-                    }
-                }
-            })
-            .map_err(|error| error.to_string())?;
-        match problem {
-            Some(problem) => {
-                let folder = store.folder().display();
+        let read = store.read(shard, from, |number, schema, body| {
+            let Some(stored) = schemas.iter().find(|known| known.number == schema) else {
+                return Err(Unreadable::Record(format!("record {} names schema {schema}, and there is none", number.0)));
+            };
+            let count = record::apply(body, stored, present, classes, small)
+                .map_err(|garbled| Unreadable::Record(format!("record {}: {garbled}", number.0)))?;
+            (newest, changes, records) = (number, changes + count, records + 1);
+            Ok(())
+        });
+        match read {
+            Ok(()) => Ok((newest, changes, records)),
+            Err(Unreadable::Store(error)) => Err(error.to_string()),
+            Err(Unreadable::Record(problem)) => {
+                let folder = store.dir().display();
                 Err(format!("{folder}: {problem}. Restore a backup, or run shoal store repair {folder}"))
             }
-            None => Ok((newest, changes, records)),
         }
     }
 
@@ -284,14 +273,24 @@ impl Shard {
     }
 }
 
+enum Unreadable {
+    Store(StoreError),
+    Record(String),
+}
+
+impl From<StoreError> for Unreadable {
+    fn from(error: StoreError) -> Self {
+        Unreadable::Store(error)
+    }
+}
+
 fn schemas(store: &Store) -> Result<Vec<Schema>, Refused> {
-    let texts = store.schemas().map_err(|error| error.to_string())?;
-    let schema = |(number, text): (u32, String)| {
+    let schema = |(number, text): (&u32, &String)| {
         let garbled = |error: serde_json::Error| {
-            let folder = store.folder().display();
+            let folder = store.dir().display();
             format!("{folder}: schema {number} cannot be read ({error}). Restore a backup, or run shoal store repair {folder}")
         };
-        serde_json::from_str(&text).map_err(garbled)
+        serde_json::from_str(text).map_err(garbled)
     };
-    texts.into_iter().map(schema).collect()
+    store.schemas().iter().map(schema).collect()
 }

@@ -9,13 +9,17 @@
 //! One timer a twin, for all of its windows, is armed while one of them holds something; an idle twin costs nothing once
 //! its windows are empty.
 
+pub mod panes;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use self::panes::Panes;
 use crate::declaration::{ColumnType, FoldKind, PopulationDecl, WindowDecl};
 use crate::fold::{self, FoldError, two_sum};
 use crate::population::Population;
+use crate::population::changed::Segments;
 use crate::population::column::{Column, Misfit, fit};
 use crate::shard::Class;
 use crate::timers::{TimerNumber, TimerOp};
@@ -75,17 +79,17 @@ impl Spec {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pane {
     /// The first event's time; with `every`, when the window began.
-    start: i64,
+    pub start: i64,
     /// The newest event's time; with `every`, when the window ends. NEVER: the pane is free.
-    newest: i64,
-    count: i64,
+    pub newest: i64,
+    pub count: i64,
     /// A whole number, or the bits of a real.
-    sum: u64,
+    pub sum: u64,
     /// The bits of what a real sum has lost by rounding.
-    lost: u64,
+    pub lost: u64,
 }
 
-const FREE: Pane = Pane { start: NEVER, newest: NEVER, count: 0, sum: 0, lost: 0 };
+pub(crate) const FREE: Pane = Pane { start: NEVER, newest: NEVER, count: 0, sum: 0, lost: 0 };
 
 impl Pane {
     /// Its times and its count, as stores have them.
@@ -100,6 +104,10 @@ impl Pane {
 
     pub fn of([start, newest, count]: [i64; 3], [sum, lost]: [u64; 2]) -> Pane {
         Pane { start, newest, count, sum, lost }
+    }
+
+    pub fn is_free(&self) -> bool {
+        self.newest == NEVER
     }
 
     fn real(&self) -> f64 {
@@ -123,7 +131,9 @@ pub struct OldPane {
 pub struct Window {
     spec: Spec,
     zone: TimeZone,
-    rows: Vec<Vec<Pane>>,
+    rows: Panes,
+    /// Since the last checkpoint, by row.
+    changed: Segments,
 }
 
 /// What became of a window's lane.
@@ -137,18 +147,41 @@ pub enum Stepped {
 
 impl Window {
     pub fn new(spec: Spec, zone: TimeZone) -> Self {
-        Window { spec, zone, rows: Vec::new() }
+        Window { spec, zone, rows: Panes::default(), changed: Segments::default() }
+    }
+
+    /// Its lane, and what it comes to.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// What all twins have in it, by pointer.
+    pub fn snapshot(&self) -> Panes {
+        self.rows.clone()
+    }
+
+    /// The segments of rows that have changed since this was last called.
+    pub fn take_changed(&mut self) -> Segments {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// A pane of a store, in the place where it was.
+    pub fn restore(&mut self, row: u32, at: u16, pane: Pane) {
+        self.changed.mark(row);
+        *self.rows.cell(row, at as usize) = pane;
     }
 
     pub fn swap(windows: &mut [Window], row: u32, entry: &mut OldPane) {
-        let panes = &mut windows[entry.window as usize].rows[row as usize];
-        std::mem::swap(&mut panes[entry.at as usize], &mut entry.old);
+        let window = &mut windows[entry.window as usize];
+        window.changed.mark(row);
+        std::mem::swap(window.rows.cell(row, entry.at as usize), &mut entry.old);
     }
 
     /// The twin is gone.
     pub fn clear(&mut self, row: u32) {
-        if let Some(panes) = self.rows.get_mut(row as usize) {
-            *panes = Vec::new();
+        if !self.panes(row).is_empty() {
+            self.changed.mark(row);
+            self.rows.clear(row);
         }
     }
 
@@ -159,10 +192,11 @@ impl Window {
 
     /// The clock has found out what time it is.
     pub fn shift(&mut self, by: i64) {
-        for pane in self.rows.iter_mut().flatten().filter(|pane| pane.newest != NEVER) {
+        self.changed.mark_all();
+        self.rows.each(|pane| {
             pane.start = pane.start.saturating_add(by);
             pane.newest = pane.newest.saturating_add(by);
-        }
+        });
     }
 
     /// What a twin's window holds: for comparing states.
@@ -184,20 +218,8 @@ impl Window {
         self.panes(row).len()
     }
 
-    /// A pane of a store.
-    pub fn restore(&mut self, row: u32, at: u16, pane: Pane) {
-        if self.rows.len() <= row as usize {
-            self.rows.resize_with(row as usize + 1, Vec::new);
-        }
-        let panes = &mut self.rows[row as usize];
-        while panes.len() <= at as usize {
-            panes.push(FREE);
-        }
-        panes[at as usize] = pane;
-    }
-
     fn panes(&self, row: u32) -> &[Pane] {
-        self.rows.get(row as usize).map_or(&[], Vec::as_slice)
+        self.rows.get(row)
     }
 
     /// When the window next changes by itself.
@@ -211,14 +233,8 @@ impl Window {
 
     /// Writes a pane, a new one behind the last too.
     fn put(&mut self, number: u16, row: u32, at: usize, new: Pane, log: &mut Log) {
-        if self.rows.len() <= row as usize {
-            self.rows.resize_with(row as usize + 1, Vec::new);
-        }
-        let panes = &mut self.rows[row as usize];
-        if at == panes.len() {
-            panes.push(FREE);
-        }
-        let old = std::mem::replace(&mut panes[at], new);
+        self.changed.mark(row);
+        let old = std::mem::replace(self.rows.cell(row, at), new);
         log.panes.push(OldPane { window: number, at: at as u16, old });
     }
 
@@ -226,7 +242,7 @@ impl Window {
     fn leave(&mut self, number: u16, row: u32, now: i64, length: i64, log: &mut Log) -> bool {
         let mut any = false;
         for at in 0..self.panes(row).len() {
-            let newest = self.rows[row as usize][at].newest;
+            let newest = self.panes(row)[at].newest;
             if newest != NEVER && newest.saturating_add(length) <= now {
                 self.put(number, row, at, FREE, log);
                 any = true;

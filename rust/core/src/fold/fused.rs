@@ -388,7 +388,7 @@ impl Plain for [f64; 2] {
 
 fn parts<T: Copy + Default>(cells: &mut Chunked<T>, chunk: usize) -> (*mut u64, *mut u8) {
     let chunk = cells.chunk_mut(chunk);
-    (chunk.valid.words_mut().as_mut_ptr(), chunk.values.as_mut_ptr().cast())
+    (chunk.valid.words_mut().as_mut_ptr(), chunk.values_mut().as_mut_ptr().cast())
 }
 
 fn fits(fold: &Fold, population: &Population) -> bool {

@@ -63,7 +63,6 @@ impl Shard {
             if let Some(mut changes) = class.table.take_changes() {
                 let (schema, saved) = (&journal.schema.populations[number], &journal.saved[number]);
                 any |= write_population(&class.table, &mut changes, schema, saved, &mut out);
-                journal.note_changed(number, &class.table, &changes);
                 class.table.cut(changes);
             }
         }

@@ -197,7 +197,8 @@ fn population(
     let mut columns = Vec::new();
     for (name, kind, hidden) in lanes.chain(hidden) {
         let label = format!("{}.{name}", decl.name);
-        let known = old.iter().flat_map(|old| &old.columns).find(|column| column.name == name && column.hidden == hidden);
+        let known =
+            old.iter().flat_map(|old| &old.columns).find(|column| column.name == name && column.hidden == hidden);
         let known = known.filter(|_| !gone(&label));
         let id = match known {
             None => fresh(),

@@ -13,7 +13,7 @@ use super::checkpoint::{self, Job};
 use super::fence::Fence;
 use super::schema::Schema;
 use super::small::Small;
-use super::store::{Checkpoint, Record, Store, StoreError};
+use super::store::{Checkpoint, Record, Store, StoreError, checkpoints_folder};
 use super::{Epoch, Part, RecordNumber, ShardId};
 use crate::inbox::Wake;
 
@@ -254,7 +254,7 @@ impl<'a> Thread<'a> {
                         let text = serde_json::to_string(&schema).unwrap_or_default();
                         schemas.push((schema.number, text));
                     }
-                    records.push(Record { number, schema: schema_number, body });
+                    records.push((number, schema_number, body));
                 }
                 other => {
                     self.append(&mut records, &mut schemas)?;
@@ -265,22 +265,28 @@ impl<'a> Thread<'a> {
         self.append(&mut records, &mut schemas)
     }
 
-    fn append(&mut self, records: &mut Vec<Record>, schemas: &mut Vec<(u32, String)>) -> Result<(), StoreError> {
-        let Some(newest) = records.last().map(|record| record.number) else { return Ok(()) };
+    fn append(
+        &mut self,
+        records: &mut Vec<(RecordNumber, u32, Vec<u8>)>,
+        schemas: &mut Vec<(u32, String)>,
+    ) -> Result<(), StoreError> {
+        let Some(newest) = records.last().map(|(number, ..)| *number) else { return Ok(()) };
         let Start { store, shard, epoch, small, .. } = &mut self.start;
         if let Some(letters) = self.letters.take() {
             store.put_sink(super::LETTERS, letters)?;
             small.forget_letters(letters);
         }
-        store.append(*shard, *epoch, records, schemas)?;
+        let rows: Vec<Record<'_>> =
+            records.iter().map(|(number, schema, body)| Record { number: *number, schema: *schema, body }).collect();
+        store.append(*shard, *epoch, &rows, schemas)?;
         schemas.clear();
         self.start.newest = newest;
         self.shared.fence.reach(newest.0);
         self.shared.wake.ring();
-        let bytes: usize = records.iter().map(|record| record.body.len()).sum();
-        for record in records.iter() {
+        let bytes: usize = records.iter().map(|(.., body)| body.len()).sum();
+        for (.., body) in records.iter() {
             // written by this very program a moment ago
-            if self.start.small.read(&mut In::new(&record.body)).is_err() {
+            if self.start.small.read(&mut In::new(body)).is_err() {
                 debug_assert!(false, "a record that cannot be read back");
             }
         }
@@ -290,8 +296,7 @@ impl<'a> Thread<'a> {
         state.progress.bytes += bytes as u64;
         state.progress.kept_bytes += bytes as u64;
         state.progress.transactions += 1;
-        for record in records.drain(..) {
-            let mut buffer = record.body;
+        for (.., mut buffer) in records.drain(..) {
             buffer.clear();
             if state.spares.len() < SPARES && buffer.capacity() <= LARGE {
                 state.spares.push(buffer);
@@ -314,7 +319,7 @@ impl<'a> Thread<'a> {
             }
             Work::Checkpointed { number, outcome, folder, took } => self.end_checkpoint(number, outcome, folder, took),
             Work::Backup { to, answer } => {
-                let outcome = self.start.store.backup(&to, self.start.shard);
+                let outcome = self.start.store.backup(self.start.shard, &to);
                 let told = match outcome {
                     Ok(()) => Ok(format!("{}: all records up to {}", to.display(), self.start.newest.0)),
                     Err(error) => Err(error.to_string()),
@@ -331,11 +336,12 @@ impl<'a> Thread<'a> {
         self.start.small.write(&mut out);
         job.small = out.0;
         let number = self.start.newest;
-        let (folder, name) = self.start.store.checkpoint_folder(number);
-        job.previous = self.start.checkpoint.as_ref().map(|checkpoint| {
-            (self.start.store.checkpoint_folder(checkpoint.number).0, checkpoint.parts.clone())
-        });
-        let disk = self.start.store.disk();
+        let folders = checkpoints_folder(self.start.store.dir());
+        let name = format!("{:012}", number.0);
+        let folder = folders.join(&name);
+        job.previous =
+            self.start.checkpoint.as_ref().map(|before| (folders.join(&before.folder), before.parts.clone()));
+        let disk = self.start.store.disk().clone();
         let shared = Arc::clone(self.shared);
         let spawned = std::thread::Builder::new().name("shoal-checkpoint".into()).spawn(move || {
             let begun = Instant::now();
@@ -381,11 +387,15 @@ impl<'a> Thread<'a> {
         };
         let Start { store, shard, epoch, checkpoint: latest, .. } = &mut self.start;
         let checkpoint = Checkpoint { number, folder, parts };
-        store.put_checkpoint(*shard, *epoch, &checkpoint)?;
+        let old = store.put_checkpoint(*shard, *epoch, &checkpoint)?;
         // the checkpoint before it stays, with the records behind it: a damaged one can be done without
         let before = latest.replace(checkpoint).map_or(0, |before| before.number.0);
         store.prune(*shard, *epoch, RecordNumber(before))?;
-        let kept = store.bytes_since(number)?;
+        let kept = store.bytes_since(*shard, number)?;
+        for folder in old {
+            // one that stays is an orphan, which `compact` finds
+            _ = std::fs::remove_dir_all(checkpoints_folder(store.dir()).join(folder));
+        }
         let mut state = self.shared.lock();
         state.checkpointing = false;
         state.progress.problem = None;

@@ -13,8 +13,6 @@ pub struct Changes {
     first: u64,
     /// Twins that were there before.
     pub deaths: Vec<TwinId>,
-    /// Rows that twins have left.
-    pub dead_rows: Vec<u32>,
     pub maps: Vec<MapChanges>,
     /// Window, row, place.
     pub panes: FxHashSet<(u16, u32, u16)>,
@@ -28,8 +26,6 @@ pub struct MapChanges {
     /// Entries written, each once; some may be gone or another twin's by now.
     pub slots: Vec<u32>,
     marks: Vec<u64>,
-    /// Slots that entries have left.
-    pub freed: Vec<u32>,
 }
 
 impl MapChanges {
@@ -54,7 +50,6 @@ impl MapChanges {
             self.marks[slot as usize / 64] = 0;
         }
         self.removed.clear();
-        self.freed.clear();
     }
 }
 
@@ -89,9 +84,7 @@ impl Changes {
         }
         let id = table.id(row).unwrap_or_default();
         for (map, slot) in &log.freed {
-            let changes = &mut self.maps[*map as usize];
-            changes.removed.push((id, table.maps[*map as usize].key(*slot)));
-            changes.freed.push(*slot);
+            self.maps[*map as usize].removed.push((id, table.maps[*map as usize].key(*slot)));
         }
         for pane in &log.panes {
             self.panes.insert((pane.window, row, pane.at));
@@ -117,11 +110,11 @@ impl Population {
     /// The record is cut: nothing is dirty.
     pub fn cut(&mut self, mut changes: Box<Changes>) {
         for row in self.dirty_rows.drain(..) {
+            self.changed.mark(row);
             self.dirty.iter_mut().for_each(|word| *word.raw_mut(row) = 0);
         }
         changes.first = self.next_id;
         changes.deaths.clear();
-        changes.dead_rows.clear();
         changes.maps.iter_mut().for_each(MapChanges::clear);
         changes.panes.clear();
         self.changes = Some(changes);
@@ -149,21 +142,13 @@ impl Population {
         }
     }
 
-    /// A twin is about to be taken out of its row.
-    pub(super) fn note_death(&mut self, id: TwinId, row: u32) {
-        let Some(changes) = &mut self.changes else { return };
-        if id.0 < changes.first {
+    /// A twin is about to be taken out.
+    pub(super) fn note_death(&mut self, id: TwinId) {
+        if let Some(changes) = &mut self.changes
+            && id.0 < changes.first
+        {
             changes.deaths.push(id);
         }
-        changes.dead_rows.push(row);
-        for (map, changes) in self.maps.iter().zip(&mut changes.maps) {
-            changes.freed.extend(map.slots(row));
-        }
-    }
-
-    /// Rows with dirty bits, and such as have been left since.
-    pub fn dirty_rows(&self) -> &[u32] {
-        &self.dirty_rows
     }
 
     /// A row's dirty bits of 64 columns and maps.

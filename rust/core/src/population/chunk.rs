@@ -1,11 +1,13 @@
-//! Chunks of 4,096 rows behind a reference count: a snapshot clones the pointers, the first write after it copies.
+//! Chunks of 4,096 rows (fewer in tables whose rows are written at random) behind a reference count: a snapshot clones
+//! the pointers, the first write after it copies.
 
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-/// Rows of one chunk.
-pub const CHUNK: usize = 4096;
-const WORDS: usize = CHUNK / 64;
+/// Rows of one chunk of a population's column.
+pub const CHUNK: usize = 64 * WORDS;
+/// Words of 64 rows of such a chunk. Tables with chunks of another length have another `W`.
+pub const WORDS: usize = 64;
 
 /// A pointer that snapshots share. Only its owner writes, through `write`.
 #[derive(Debug)]
@@ -46,17 +48,18 @@ impl<T: Clone> Shared<T> {
     #[cold]
     #[inline(never)]
     fn part(&mut self) {
-        self.0 = Arc::new(T::clone(&self.0));
+        // copies straight into its new place, not by way of the stack
+        Arc::make_mut(&mut self.0);
     }
 }
 
 /// One bit a row.
 #[derive(Clone, Debug)]
-pub struct Bits([u64; WORDS]);
+pub struct Bits<const W: usize = WORDS>([u64; W]);
 
-impl Bits {
+impl<const W: usize> Bits<W> {
     pub const fn new() -> Self {
-        Bits([0; WORDS])
+        Bits([0; W])
     }
 
     #[inline(always)]
@@ -70,16 +73,24 @@ impl Bits {
         *word = *word & !(1 << (at % 64)) | (bit as u64) << (at % 64);
     }
 
-    pub fn words(&self) -> &[u64; WORDS] {
+    /// Sets a run of bits.
+    pub fn set_run(&mut self, from: usize, to: usize) {
+        for at in from / 64..to.div_ceil(64) {
+            let (start, end) = (from.max(at * 64) % 64, to.min(at * 64 + 64) - at * 64);
+            self.0[at] |= (u64::MAX << start) & (u64::MAX >> (64 - end));
+        }
+    }
+
+    pub fn words(&self) -> &[u64; W] {
         &self.0
     }
 
-    pub fn words_mut(&mut self) -> &mut [u64; WORDS] {
+    pub fn words_mut(&mut self) -> &mut [u64; W] {
         &mut self.0
     }
 }
 
-impl Default for Bits {
+impl<const W: usize> Default for Bits<W> {
     fn default() -> Self {
         Bits::new()
     }
@@ -99,28 +110,43 @@ fn prefetch<T>(at: &T) {
 
 /// A chunk of fixed-width cells: Arrow's validity bits and values.
 #[derive(Clone, Debug)]
-pub struct Cells<T> {
-    pub valid: Bits,
-    pub values: [T; CHUNK],
+pub struct Cells<T, const W: usize = WORDS> {
+    pub valid: Bits<W>,
+    /// By 64, as the bits: stable Rust has no arrays of `64 * W`.
+    values: [[T; 64]; W],
+}
+
+impl<T, const W: usize> Cells<T, W> {
+    #[inline(always)]
+    pub fn values(&self) -> &[T] {
+        self.values.as_flattened()
+    }
+
+    #[inline(always)]
+    pub fn values_mut(&mut self) -> &mut [T] {
+        self.values.as_flattened_mut()
+    }
 }
 
 /// Fixed-width cells without an end; rows never move.
 #[derive(Clone, Debug)]
-pub struct Chunked<T> {
-    chunks: Vec<Shared<Cells<T>>>,
+pub struct Chunked<T, const W: usize = WORDS> {
+    chunks: Vec<Shared<Cells<T, W>>>,
 }
 
-impl<T> Default for Chunked<T> {
+impl<T, const W: usize> Default for Chunked<T, W> {
     fn default() -> Self {
         Chunked { chunks: Vec::new() }
     }
 }
 
-impl<T: Copy + Default> Chunked<T> {
+impl<T: Copy + Default, const W: usize> Chunked<T, W> {
+    const CHUNK: usize = 64 * W;
+
     /// Makes room for `row`.
     #[inline(always)]
     pub fn reach(&mut self, row: u32) {
-        if self.chunks.len() * CHUNK <= row as usize {
+        if self.chunks.len() * Self::CHUNK <= row as usize {
             self.grow(row);
         }
     }
@@ -128,42 +154,42 @@ impl<T: Copy + Default> Chunked<T> {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, row: u32) {
-        while self.chunks.len() * CHUNK <= row as usize {
-            self.chunks.push(Shared::new(Cells { valid: Bits::new(), values: [T::default(); CHUNK] }));
+        while self.chunks.len() * Self::CHUNK <= row as usize {
+            self.chunks.push(Shared::new(Cells { valid: Bits::new(), values: [[T::default(); 64]; W] }));
         }
     }
 
     #[inline(always)]
     pub fn get(&self, row: u32) -> Option<T> {
-        let chunk = self.chunks[row as usize / CHUNK].read();
-        let at = row as usize % CHUNK;
-        chunk.valid.get(at).then(|| chunk.values[at])
+        let chunk = self.chunks[row as usize / Self::CHUNK].read();
+        let at = row as usize % Self::CHUNK;
+        chunk.valid.get(at).then(|| chunk.values()[at])
     }
 
     /// Has the cell on its way to the cache.
     #[inline(always)]
     pub fn prefetch(&self, row: u32) {
-        let chunk = self.chunks[row as usize / CHUNK].read();
-        prefetch(&chunk.values[row as usize % CHUNK]);
+        let chunk = self.chunks[row as usize / Self::CHUNK].read();
+        prefetch(&chunk.values()[row as usize % Self::CHUNK]);
     }
 
     /// The value whatever its validity: for columns that have none.
     #[inline(always)]
     pub fn raw(&self, row: u32) -> T {
-        self.chunks[row as usize / CHUNK].read().values[row as usize % CHUNK]
+        self.chunks[row as usize / Self::CHUNK].read().values()[row as usize % Self::CHUNK]
     }
 
     #[inline(always)]
     pub fn raw_mut(&mut self, row: u32) -> &mut T {
-        &mut self.chunks[row as usize / CHUNK].write().values[row as usize % CHUNK]
+        &mut self.chunks[row as usize / Self::CHUNK].write().values_mut()[row as usize % Self::CHUNK]
     }
 
     /// The cell for one step of a fold: what it holds, and where to write.
     #[inline(always)]
-    pub fn step(&mut self, row: u32) -> Step<'_, T> {
-        let chunk = self.chunks[row as usize / CHUNK].write();
-        let at = row as usize % CHUNK;
-        let old = chunk.valid.get(at).then(|| chunk.values[at]);
+    pub fn step(&mut self, row: u32) -> Step<'_, T, W> {
+        let chunk = self.chunks[row as usize / Self::CHUNK].write();
+        let at = row as usize % Self::CHUNK;
+        let old = chunk.valid.get(at).then(|| chunk.values()[at]);
         Step { chunk, at, old }
     }
 
@@ -172,24 +198,24 @@ impl<T: Copy + Default> Chunked<T> {
     /// # Safety
     /// `reach(row)` has been called.
     #[inline(always)]
-    pub unsafe fn step_unchecked(&mut self, row: u32) -> Step<'_, T> {
-        debug_assert!((row as usize / CHUNK) < self.chunks.len());
+    pub unsafe fn step_unchecked(&mut self, row: u32) -> Step<'_, T, W> {
+        debug_assert!((row as usize / Self::CHUNK) < self.chunks.len());
         // SAFETY: by the contract above.
-        let chunk = unsafe { self.chunks.get_unchecked_mut(row as usize / CHUNK) }.write();
-        let at = row as usize % CHUNK;
-        let old = chunk.valid.get(at).then(|| chunk.values[at]);
+        let chunk = unsafe { self.chunks.get_unchecked_mut(row as usize / Self::CHUNK) }.write();
+        let at = row as usize % Self::CHUNK;
+        let old = chunk.valid.get(at).then(|| chunk.values()[at]);
         Step { chunk, at, old }
     }
 
     /// Writes the cell and gives back what it held.
     #[inline(always)]
     pub fn replace(&mut self, row: u32, new: Option<T>) -> Option<T> {
-        let chunk = self.chunks[row as usize / CHUNK].write();
-        let at = row as usize % CHUNK;
-        let old = chunk.valid.get(at).then(|| chunk.values[at]);
+        let chunk = self.chunks[row as usize / Self::CHUNK].write();
+        let at = row as usize % Self::CHUNK;
+        let old = chunk.valid.get(at).then(|| chunk.values()[at]);
         match new {
             Some(value) => {
-                chunk.values[at] = value;
+                chunk.values_mut()[at] = value;
                 if old.is_none() {
                     chunk.valid.set(at, true);
                 }
@@ -199,27 +225,44 @@ impl<T: Copy + Default> Chunked<T> {
         old
     }
 
+    /// Writes the cells of a run of rows; those that `valid` leaves out are empty.
+    pub fn fill(&mut self, first: u32, values: &[T], valid: Option<&dyn Fn(usize) -> bool>) {
+        let mut done = 0;
+        while done < values.len() {
+            let row = first as usize + done;
+            let at = row % Self::CHUNK;
+            let count = (Self::CHUNK - at).min(values.len() - done);
+            let chunk = self.chunks[row / Self::CHUNK].write();
+            chunk.values_mut()[at..at + count].copy_from_slice(&values[done..done + count]);
+            match valid {
+                None => chunk.valid.set_run(at, at + count),
+                Some(valid) => (0..count).for_each(|i| chunk.valid.set(at + i, valid(done + i))),
+            }
+            done += count;
+        }
+    }
+
     /// A whole chunk, for writing.
-    pub fn chunk_mut(&mut self, number: usize) -> &mut Cells<T> {
+    pub fn chunk_mut(&mut self, number: usize) -> &mut Cells<T, W> {
         self.chunks[number].write()
     }
 
-    pub fn chunks(&self) -> &[Shared<Cells<T>>] {
+    pub fn chunks(&self) -> &[Shared<Cells<T, W>>] {
         &self.chunks
     }
 }
 
 /// One cell, looked up once to be read and then written.
-pub struct Step<'a, T> {
-    chunk: &'a mut Cells<T>,
+pub struct Step<'a, T, const W: usize = WORDS> {
+    chunk: &'a mut Cells<T, W>,
     at: usize,
     pub old: Option<T>,
 }
 
-impl<T> Step<'_, T> {
+impl<T, const W: usize> Step<'_, T, W> {
     #[inline(always)]
     pub fn write(self, new: T) {
-        self.chunk.values[self.at] = new;
+        self.chunk.values_mut()[self.at] = new;
         if self.old.is_none() {
             self.chunk.valid.set(self.at, true);
         }
@@ -248,22 +291,32 @@ pub fn inline_view(text: &[u8]) -> Option<View> {
 
 /// A chunk of texts or byte strings: views, and one heap for those of over 12 bytes.
 #[derive(Clone, Debug)]
-pub struct Views {
-    pub valid: Bits,
-    views: [View; CHUNK],
+pub struct Views<const W: usize = WORDS> {
+    pub valid: Bits<W>,
+    views: [[View; 64]; W],
     heap: Vec<u8>,
     /// Heap bytes that no view names any more.
     garbage: usize,
 }
 
-impl Views {
+impl<const W: usize> Views<W> {
     fn new() -> Self {
-        Views { valid: Bits::new(), views: [0; CHUNK], heap: Vec::new(), garbage: 0 }
+        Views { valid: Bits::new(), views: [[0; 64]; W], heap: Vec::new(), garbage: 0 }
+    }
+
+    #[inline(always)]
+    fn views(&self) -> &[View] {
+        self.views.as_flattened()
+    }
+
+    #[inline(always)]
+    fn views_mut(&mut self) -> &mut [View] {
+        self.views.as_flattened_mut()
     }
 
     #[inline(always)]
     fn bytes(&self, at: usize) -> &[u8] {
-        let view = &self.views[at];
+        let view = &self.views()[at];
         let length = *view as u32 as usize;
         if length <= INLINE {
             // SAFETY: a u128 is 16 bytes; on the little-endian machines we build for, bytes 4..16 follow the length.
@@ -278,14 +331,14 @@ impl Views {
     #[inline(always)]
     fn holds(&self, at: usize, text: &[u8], view: Option<View>) -> bool {
         match view {
-            Some(view) => self.views[at] == view,
+            Some(view) => self.views()[at] == view,
             None => self.bytes(at) == text,
         }
     }
 
     fn put(&mut self, at: usize, text: &[u8]) {
         self.drop_heap(at);
-        self.views[at] = self.store(text);
+        self.views_mut()[at] = self.store(text);
     }
 
     fn store(&mut self, text: &[u8]) -> View {
@@ -302,8 +355,8 @@ impl Views {
     }
 
     fn drop_heap(&mut self, at: usize) {
-        let length = self.views[at] as u32 as usize;
-        self.views[at] = 0;
+        let length = self.views()[at] as u32 as usize;
+        self.views_mut()[at] = 0;
         if length > INLINE {
             self.garbage += length;
             if self.garbage > 4096 && self.garbage * 2 > self.heap.len() {
@@ -315,12 +368,12 @@ impl Views {
     fn compact(&mut self) {
         let old = std::mem::take(&mut self.heap);
         self.garbage = 0;
-        for at in 0..CHUNK {
-            let length = self.views[at] as u32 as usize;
+        for at in 0..64 * W {
+            let length = self.views()[at] as u32 as usize;
             if length > INLINE {
-                let offset = (self.views[at] >> 96) as usize;
+                let offset = (self.views()[at] >> 96) as usize;
                 let view = self.store(&old[offset..offset + length]);
-                self.views[at] = view;
+                self.views_mut()[at] = view;
             }
         }
     }
@@ -329,15 +382,23 @@ impl Views {
 const _: () = assert!(cfg!(target_endian = "little"), "string views are read as little-endian words");
 
 /// Texts or byte strings without an end; rows never move.
-#[derive(Clone, Debug, Default)]
-pub struct ChunkedViews {
-    chunks: Vec<Shared<Views>>,
+#[derive(Clone, Debug)]
+pub struct ChunkedViews<const W: usize = WORDS> {
+    chunks: Vec<Shared<Views<W>>>,
 }
 
-impl ChunkedViews {
+impl<const W: usize> Default for ChunkedViews<W> {
+    fn default() -> Self {
+        ChunkedViews { chunks: Vec::new() }
+    }
+}
+
+impl<const W: usize> ChunkedViews<W> {
+    const CHUNK: usize = 64 * W;
+
     #[inline(always)]
     pub fn reach(&mut self, row: u32) {
-        if self.chunks.len() * CHUNK <= row as usize {
+        if self.chunks.len() * Self::CHUNK <= row as usize {
             self.grow(row);
         }
     }
@@ -345,28 +406,28 @@ impl ChunkedViews {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, row: u32) {
-        while self.chunks.len() * CHUNK <= row as usize {
+        while self.chunks.len() * Self::CHUNK <= row as usize {
             self.chunks.push(Shared::new(Views::new()));
         }
     }
 
     #[inline(always)]
     pub fn get(&self, row: u32) -> Option<&[u8]> {
-        let chunk = self.chunks[row as usize / CHUNK].read();
-        let at = row as usize % CHUNK;
+        let chunk = self.chunks[row as usize / Self::CHUNK].read();
+        let at = row as usize % Self::CHUNK;
         chunk.valid.get(at).then(|| chunk.bytes(at))
     }
 
     /// Whether a cell that is set holds this text; `view` comes from `inline_view`.
     #[inline(always)]
     pub fn holds(&self, row: u32, text: &[u8], view: Option<View>) -> bool {
-        self.chunks[row as usize / CHUNK].read().holds(row as usize % CHUNK, text, view)
+        self.chunks[row as usize / Self::CHUNK].read().holds(row as usize % Self::CHUNK, text, view)
     }
 
     #[inline]
     pub fn set(&mut self, row: u32, new: Option<&[u8]>) {
-        let chunk = self.chunks[row as usize / CHUNK].write();
-        let at = row as usize % CHUNK;
+        let chunk = self.chunks[row as usize / Self::CHUNK].write();
+        let at = row as usize % Self::CHUNK;
         match new {
             Some(text) => {
                 chunk.put(at, text);
@@ -401,7 +462,7 @@ mod tests {
 
     #[test]
     fn inline_views_are_what_is_stored() {
-        let mut texts = ChunkedViews::default();
+        let mut texts = ChunkedViews::<WORDS>::default();
         texts.reach(0);
         for length in 0..=13usize {
             let text: Vec<u8> = (0..length as u8).map(|i| b'a' + i).collect();
@@ -415,7 +476,7 @@ mod tests {
 
     #[test]
     fn views_hold_short_and_long_texts_and_give_heap_back() {
-        let mut texts = ChunkedViews::default();
+        let mut texts = ChunkedViews::<WORDS>::default();
         texts.reach(0);
         for length in [0, 1, 12, 13, 500] {
             let text = vec![b'x'; length];

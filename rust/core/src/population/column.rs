@@ -2,29 +2,32 @@
 
 use ecow::{EcoString, EcoVec};
 
-use super::chunk::{CHUNK, Chunked, ChunkedViews, Shared};
+use super::chunk::{Chunked, ChunkedViews, Shared, WORDS};
 use crate::declaration::ColumnType;
 use crate::value::Value;
+
+/// Trees of one chunk: copying it counts up a reference in each.
+const GROVE: usize = 64;
 
 /// Trees without an end; `Null` is the empty cell. Each tree is itself shared by reference count.
 #[derive(Clone, Debug, Default)]
 pub struct Trees {
-    chunks: Vec<Shared<Vec<Value>>>,
+    chunks: Vec<Shared<[Value; GROVE]>>,
 }
 
 impl Trees {
     fn reach(&mut self, row: u32) {
-        while self.chunks.len() * CHUNK <= row as usize {
-            self.chunks.push(Shared::new(vec![Value::Null; CHUNK]));
+        while self.chunks.len() * GROVE <= row as usize {
+            self.chunks.push(Shared::new([const { Value::Null }; GROVE]));
         }
     }
 
     pub fn get(&self, row: u32) -> &Value {
-        &self.chunks[row as usize / CHUNK].read()[row as usize % CHUNK]
+        &self.chunks[row as usize / GROVE].read()[row as usize % GROVE]
     }
 
     fn replace(&mut self, row: u32, new: Value) -> Value {
-        std::mem::replace(&mut self.chunks[row as usize / CHUNK].write()[row as usize % CHUNK], new)
+        std::mem::replace(&mut self.chunks[row as usize / GROVE].write()[row as usize % GROVE], new)
     }
 }
 
@@ -77,19 +80,20 @@ fn words(kind: ColumnType) -> &'static str {
     }
 }
 
+/// `W`: words of 64 rows of its chunks.
 #[derive(Clone, Debug)]
-pub enum Column {
-    Bool(Chunked<bool>),
-    Int(Chunked<i64>),
-    Float(Chunked<f64>),
-    Time(Chunked<i64>),
-    Point(Chunked<[f64; 2]>),
-    Text(ChunkedViews),
-    Bytes(ChunkedViews),
+pub enum Column<const W: usize = WORDS> {
+    Bool(Chunked<bool, W>),
+    Int(Chunked<i64, W>),
+    Float(Chunked<f64, W>),
+    Time(Chunked<i64, W>),
+    Point(Chunked<[f64; 2], W>),
+    Text(ChunkedViews<W>),
+    Bytes(ChunkedViews<W>),
     Tree(Trees),
 }
 
-impl Column {
+impl<const W: usize> Column<W> {
     pub fn new(kind: ColumnType) -> Self {
         match kind {
             ColumnType::Bool => Column::Bool(Chunked::default()),

@@ -100,7 +100,7 @@ impl StoreError {
     }
 
     /// `path`: the journal's file.
-    pub(super) fn sqlite(path: &Path, doing: &'static str, error: &rusqlite::Error) -> Self {
+    pub(in crate::journal) fn sqlite(path: &Path, doing: &'static str, error: &rusqlite::Error) -> Self {
         let dir = || path.parent().unwrap_or(path).to_path_buf();
         match error {
             rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
