@@ -108,6 +108,15 @@ struct Cut {
     turns: u64,
 }
 
+/// What alone is no reason to cut a record, but at the end.
+#[derive(Debug, PartialEq)]
+struct Rest {
+    /// Between twins, and from outside.
+    counts: (Counts, Counts),
+    /// Of a virtual clock.
+    now: Option<i64>,
+}
+
 /// The shard's side of its journal.
 pub struct Journal {
     schema: Schema,
@@ -132,7 +141,7 @@ pub struct Journal {
     marks: FxHashMap<EcoString, Mark>,
     waiting: FxHashSet<u64>,
     groups: Vec<PendingGroup>,
-    counts: (Counts, Counts),
+    rest: Rest,
     /// Dead letters by the record that holds them; nobody gets them before it is durable. Bounded by the pause.
     letters: VecDeque<(RecordNumber, Vec<DeadLetter>)>,
     last_letter: u64,
@@ -206,7 +215,9 @@ impl Journal {
         let marks = small.origins.iter().map(|(name, mark)| (name.clone(), mark.clone())).collect();
         let waiting = small.waiting.keys().copied().collect();
         let (groups, last_letter) = (small.groups.clone(), small.moment.letters);
-        let counts = (small.moment.inner, small.moment.outside);
+        let moment = &small.moment;
+        let now = shard.clock.is_virtual.then_some(moment.now);
+        let rest = Rest { counts: (moment.inner, moment.outside), now };
         let now = Instant::now();
         Ok(Journal {
             saved: shard.populations.iter().map(saved).collect(),
@@ -224,7 +235,7 @@ impl Journal {
             marks,
             waiting,
             groups,
-            counts,
+            rest,
             letters: VecDeque::new(),
             last_letter,
             checkpoint_all: true,

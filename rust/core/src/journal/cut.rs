@@ -8,7 +8,7 @@ use super::bytes::Out;
 use super::record::{end_populations, write_population};
 use super::schema::StoredId;
 use super::small::{Address, Armed, Mark, Moment, PendingGroup, SmallChange, StoredTimer, Unapplied};
-use super::{Cut, Journal, RecordNumber};
+use super::{Cut, Journal, RecordNumber, Rest};
 use crate::body::Record;
 use crate::envelope::{Body, Envelope, Lane, Node, Origin, SourceId};
 use crate::population::PopulationId;
@@ -46,7 +46,7 @@ impl Shard {
         }
         let letters = std::mem::take(&mut self.dead);
         change.letters = &letters;
-        let counts = (change.moment.inner, change.moment.outside);
+        let rest = Rest { counts: (change.moment.inner, change.moment.outside), now: self.clock.is_virtual.then(|| self.clock.now()) };
         let mut any = !change.set.is_empty()
             || !change.cancelled.is_empty()
             || !change.origins.is_empty()
@@ -55,7 +55,7 @@ impl Shard {
             || change.groups.is_some()
             || !letters.is_empty()
             || journal.schema_is_new
-            || whole && journal.counts != counts;
+            || whole && journal.rest != rest;
         let mut out = Out(journal.writer.spare());
         change.write(&mut out);
         drop(change);
@@ -74,7 +74,7 @@ impl Shard {
             journal.writer.give_back(out.0);
             return;
         }
-        journal.counts = counts;
+        journal.rest = rest;
         let number = journal.next;
         journal.next = RecordNumber(number.0 + 1);
         journal.bytes_since_checkpoint += out.0.len() as u64;
