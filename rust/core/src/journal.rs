@@ -1,6 +1,8 @@
 //! The journal: what survives. At a commit the shard cuts a record of what has changed since the last one; a thread
 //! appends it to the store; checkpoints make old records needless; `recover` reads both back.
 
+pub mod checkpoint;
+pub mod files;
 pub mod schema;
 
 use serde::{Deserialize, Serialize};
