@@ -39,6 +39,7 @@ pub(crate) use key::Key;
 pub(crate) use number::Number;
 pub use row::{RowPlan, decode_row};
 pub(crate) use template::{Sink, Target, Template};
+pub(crate) use tree::parse_deep_tree;
 pub use tree::{check_tree, parse_tree};
 pub use write::write_json;
 

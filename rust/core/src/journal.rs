@@ -390,7 +390,7 @@ impl Shard {
             patterns: self.populations.iter().map(|class| class.decl.pattern.clone()).collect(),
             saved: journal.saved.clone(),
             snapshots: self.populations.iter().map(|class| class.table.snapshot()).collect(),
-            changed,
+            changed: Some(changed),
             previous: None,
             small: Vec::new(),
         };

@@ -185,6 +185,60 @@ impl MapTable {
         self.next_number = self.next_number.max(number + 1);
     }
 
+    /// Entries of a store, in a run of slots behind all others; `fill` writes their keys and values from a slot on. Nobody
+    /// finds them before `join`.
+    ///
+    /// Errors: those of `fill`.
+    pub fn append<E>(
+        &mut self,
+        owners: &[Owner],
+        fill: impl FnOnce(&mut Column<WORDS>, &mut Column<WORDS>, u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let first = self.used;
+        if owners.is_empty() {
+            return Ok(());
+        }
+        self.used += owners.len() as u32;
+        let last = self.used - 1;
+        self.keys.reach(last);
+        self.values.reach(last);
+        self.owners.reach(last);
+        self.neighbours.reach(last);
+        self.owners.fill(first, owners, None);
+        self.changed.mark_run(first, last);
+        fill(&mut self.keys, &mut self.values, first)
+    }
+
+    /// Makes what was appended from slot `from` on the entries of their twins, each twin's in the order of their numbers.
+    ///
+    /// Errors: the slot of an entry without a key, or whose twin has the key already; the table is of no use any more.
+    pub fn join(&mut self, from: u32) -> Result<(), u32> {
+        let mut slots: Vec<u32> = (from..self.used).collect();
+        let number = |slot: u32| self.owners.raw(slot).number;
+        if !slots.is_sorted_by_key(|slot| number(*slot)) {
+            slots.sort_unstable_by_key(|slot| number(*slot));
+        }
+        let (keys, owners) = (&self.keys, &self.owners);
+        self.index.reserve(slots.len(), |&other| hash(owners.raw(other).row, &keys.get(other)));
+        for slot in slots {
+            let Owner { row, number } = self.owners.raw(slot);
+            let key = self.keys.get(slot);
+            if key.is_null() || self.find(row, &key).is_some() {
+                return Err(slot);
+            }
+            let before = self.ends.get(&row).map_or(NONE, |ends| ends.last);
+            *self.neighbours.raw_mut(slot) = Neighbours { before, after: NONE };
+            self.next_number = self.next_number.max(number + 1);
+            self.link(slot);
+        }
+        Ok(())
+    }
+
+    /// Slots in use, free ones among them.
+    pub fn used(&self) -> u32 {
+        self.used
+    }
+
     pub fn next_number(&self) -> u64 {
         self.next_number
     }

@@ -7,6 +7,7 @@ mod changes;
 pub mod chunk;
 pub mod column;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
 
@@ -24,8 +25,7 @@ use crate::history;
 use crate::maps::{self, MapTable};
 use crate::undo::{Log, Mark, OldBits, Undo};
 use crate::value::Value;
-use crate::window::Window;
-use crate::window::panes::Panes;
+use crate::window::{self, Window};
 
 /// Names a twin within its population: never reused, unlike a row.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -50,8 +50,7 @@ pub struct Snapshot {
     pub rows: u32,
     pub next_id: u64,
     pub maps: Vec<maps::Snapshot>,
-    /// By window.
-    pub windows: Vec<Panes>,
+    pub windows: Vec<window::Snapshot>,
 }
 
 pub struct Population {
@@ -275,6 +274,50 @@ impl Population {
         }
         self.next_id = self.next_id.max(id.0 + 1);
         Some(self.seat(id, key))
+    }
+
+    /// Twins of a store, in a run of rows behind all others, under the ids that they had; gives its first row. Their cells are
+    /// empty: the caller fills them. `key` writes the key of the twin at that place.
+    ///
+    /// Errors: the place of the first twin whose id or key another has; the population is of no use any more.
+    pub fn enroll<'a>(&mut self, ids: &[u64], key: impl Fn(usize) -> Cow<'a, [u8]>) -> Result<u32, usize> {
+        let (first, count) = (self.used, ids.len() as u32);
+        if count == 0 {
+            return Ok(first);
+        }
+        self.used += count;
+        let last = self.used - 1;
+        self.columns.iter_mut().for_each(|column| column.reach(last));
+        self.dirty.iter_mut().for_each(|word| word.reach(last));
+        self.keys.reach(last);
+        self.ids.reach(last);
+        self.ids.fill(first, ids, None);
+        self.index.reserve(ids.len(), |&row| hash(self.keys.get(row).unwrap_or_default()));
+        self.changed.mark_run(first, last);
+        for (place, id) in ids.iter().enumerate() {
+            let row = first + place as u32;
+            let key = key(place);
+            if *id == 0 || self.row(TwinId(*id)).is_some() || self.find(&key).is_some() {
+                return Err(place);
+            }
+            self.keys.set(row, Some(&key));
+            self.enter(TwinId(*id), row);
+            self.next_id = self.next_id.max(*id + 1);
+            let keys = &self.keys;
+            self.index.insert_unique(hash(&key), row, |&other| hash(keys.get(other).unwrap_or_default()));
+        }
+        self.count += ids.len();
+        Ok(first)
+    }
+
+    /// Writes a column's default into a run of rows whose cells are empty.
+    pub fn fill_default(&mut self, column: usize, first: u32, count: u32) {
+        let default = &self.defaults[column];
+        if !default.is_null() {
+            for row in first..first + count {
+                self.columns[column].replace(row, default.clone());
+            }
+        }
     }
 
     /// The ids below it are spent.

@@ -97,16 +97,9 @@ impl Router {
 
     /// The URI of a population's twin with these parameters (joined by NUL).
     pub fn uri(&self, population: PopulationId, key: &str) -> String {
-        let mut parameters = key.split('\0');
         let mut uri = String::with_capacity(16 + key.len());
-        for segment in &self.patterns[population.0 as usize] {
-            uri.push('/');
-            match segment {
-                Segment::Literal(text) => uri.push_str(text),
-                Segment::Parameter(_) => encode(parameters.next().unwrap_or_default(), &mut uri),
-            }
-        }
-        if uri.is_empty() { "/".to_owned() } else { uri }
+        write_uri(&self.patterns[population.0 as usize], key, &mut uri);
+        uri
     }
 
     /// The path of an address from outside, as `route` takes it. Errors: it is of another server.
@@ -266,6 +259,21 @@ pub fn check_parameter(text: &str) -> Result<(), String> {
         }
         bytes if memchr::memchr(0, bytes).is_some() => Err("holds the character NUL".to_owned()),
         _ => Ok(()),
+    }
+}
+
+/// Appends the URI of a twin with these parameters (joined by NUL).
+pub(crate) fn write_uri(pattern: &[Segment], key: &str, uri: &mut String) {
+    let mut parameters = key.split('\0');
+    for segment in pattern {
+        uri.push('/');
+        match segment {
+            Segment::Literal(text) => uri.push_str(text),
+            Segment::Parameter(_) => encode(parameters.next().unwrap_or_default(), uri),
+        }
+    }
+    if pattern.is_empty() {
+        uri.push('/');
     }
 }
 

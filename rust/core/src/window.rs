@@ -56,6 +56,13 @@ pub enum Aggregate {
     Max,
 }
 
+impl Aggregate {
+    /// Whether a pane's sum is a whole number; else it is a real.
+    pub fn is_whole(self) -> bool {
+        matches!(self, Aggregate::SumWhole | Aggregate::MinWhole | Aggregate::MaxWhole)
+    }
+}
+
 impl Spec {
     /// None: this kind of fold has no windows.
     pub fn new(decl: &PopulationDecl, out: usize, kind: &FoldKind, span: WindowDecl) -> Option<Self> {
@@ -136,6 +143,15 @@ pub struct Window {
     changed: Segments,
 }
 
+/// What a snapshot of a window holds, by pointer.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Its lane's column.
+    pub out: u16,
+    pub kind: Aggregate,
+    pub panes: Panes,
+}
+
 /// What became of a window's lane.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stepped {
@@ -150,14 +166,13 @@ impl Window {
         Window { spec, zone, rows: Panes::default(), changed: Segments::default() }
     }
 
-    /// Its lane, and what it comes to.
-    pub fn spec(&self) -> &Spec {
-        &self.spec
+    pub fn kind(&self) -> Aggregate {
+        self.spec.kind
     }
 
     /// What all twins have in it, by pointer.
-    pub fn snapshot(&self) -> Panes {
-        self.rows.clone()
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { out: self.spec.out, kind: self.spec.kind, panes: self.rows.clone() }
     }
 
     /// The segments of rows that have changed since this was last called.

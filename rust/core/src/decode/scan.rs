@@ -6,7 +6,7 @@ use super::string::Raw;
 use super::{Fail, fail};
 
 /// Levels of lists and objects that a record may have.
-const MAX_DEPTH: usize = 512;
+const MAX_DEPTH: isize = 512;
 
 /// Eight bytes at `at` as a little-endian word; zeros stand for what is past the end.
 #[inline(always)]
@@ -63,7 +63,7 @@ pub(crate) struct Scanner<'a> {
     pub(crate) keys: Keys,
     /// A field that nobody knows has come by.
     pub(crate) news: bool,
-    depth: usize,
+    depth: isize,
 }
 
 impl<'a> Scanner<'a> {
@@ -71,6 +71,11 @@ impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let at = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
         Scanner { bytes, at, keys: Keys::default(), news: false, depth: 0 }
+    }
+
+    /// With room for so many levels more.
+    pub(crate) fn deeper(self, levels: u8) -> Self {
+        Scanner { depth: -isize::from(levels), ..self }
     }
 
     /// The next byte that is not white space, which stays unread.

@@ -17,6 +17,15 @@ pub fn parse_tree(bytes: &[u8]) -> Result<Value, Invalid> {
     value(&mut scan).and_then(|tree| scan.finish().map(|()| tree)).map_err(|fault| *fault)
 }
 
+/// `parse_tree` with room for so many levels more than a record may have.
+///
+/// # Errors
+/// As `parse_tree`.
+pub(crate) fn parse_deep_tree(bytes: &[u8], levels: u8) -> Result<Value, Invalid> {
+    let mut scan = Scanner::new(bytes).deeper(levels);
+    value(&mut scan).and_then(|tree| scan.finish().map(|()| tree)).map_err(|fault| *fault)
+}
+
 /// Whether `parse_tree` would take this text.
 ///
 /// # Errors

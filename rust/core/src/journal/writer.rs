@@ -345,9 +345,7 @@ impl<'a> Thread<'a> {
         let shared = Arc::clone(self.shared);
         let spawned = std::thread::Builder::new().name("shoal-checkpoint".into()).spawn(move || {
             let begun = Instant::now();
-            let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checkpoint::write(&disk, &folder, &job)));
-            // the snapshots' chunks go with it, here and not in the shard's thread
-            drop(job);
+            let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checkpoint::write(&disk, &folder, *job)));
             let outcome = match written {
                 Ok(outcome) => outcome.map_err(|error| error.to_string()),
                 Err(_) => Err("the checkpoint's thread has panicked: this is a bug of Shoal".to_owned()),
@@ -387,15 +385,15 @@ impl<'a> Thread<'a> {
         };
         let Start { store, shard, epoch, checkpoint: latest, .. } = &mut self.start;
         let checkpoint = Checkpoint { number, folder, parts };
-        let old = store.put_checkpoint(*shard, *epoch, &checkpoint)?;
+        store.put_checkpoint(*shard, *epoch, &checkpoint)?;
         // the checkpoint before it stays, with the records behind it: a damaged one can be done without
         let before = latest.replace(checkpoint).map_or(0, |before| before.number.0);
         store.prune(*shard, *epoch, RecordNumber(before))?;
         let kept = store.bytes_since(*shard, number)?;
-        for folder in old {
-            // one that stays is an orphan, which `compact` finds
-            _ = std::fs::remove_dir_all(checkpoints_folder(store.dir()).join(folder));
-        }
+        let keep: Vec<PathBuf> =
+            store.checkpoints(*shard)?.iter().map(|kept| PathBuf::from(&kept.folder)).collect();
+        // a folder that stays takes room and does no harm; the next checkpoint tries again
+        _ = checkpoint::tidy(store.disk(), &checkpoints_folder(store.dir()), &keep);
         let mut state = self.shared.lock();
         state.checkpointing = false;
         state.progress.problem = None;

@@ -30,6 +30,12 @@ impl Segments {
         self.words[word] |= 1 << bit;
     }
 
+    pub fn mark_run(&mut self, first: u32, last: u32) {
+        for number in first >> SHIFT..=last >> SHIFT {
+            self.mark(number << SHIFT);
+        }
+    }
+
     /// Every segment, those too that are yet to come.
     pub fn mark_all(&mut self) {
         self.all = true;
