@@ -222,13 +222,14 @@ class Run:
             self._rest()
 
     def _bury(self) -> None:
-        letters = self.shard.dead_letters()
+        letters: Sequence[DeadLetter] = self.shard.dead_letters()
         if self.options.inferred is not None:
             letters = [self.options.inferred.on_letter(letter) for letter in letters]
+        # without those that the file has from a run before
+        letters = self.dead_letters.add(letters)
         if not letters:
             self.dead_letters.flush_old()
             return
-        self.dead_letters.add(letters)
         if self.options.on_dead_letters is not None:
             self.options.on_dead_letters(letters)
         if self.options.strict and self.stopped_by is None:

@@ -133,6 +133,7 @@ class Late:
             letter.kind,
             reason,
             letter.record,
+            letter.number,
         )
 
     def _way_out(self, name: str, reason: str) -> str:

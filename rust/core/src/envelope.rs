@@ -102,6 +102,9 @@ pub struct DeadLetter {
     pub reason: String,
     /// The record as it was read, or the body as JSON.
     pub record: Vec<u8>,
+    /// Its number among those of the store, from 1 on and rising; 0 without a store. What made it makes it again under
+    /// the same number when a run starts anew.
+    pub number: u64,
 }
 
 /// Why a letter is dead.

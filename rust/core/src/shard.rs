@@ -473,6 +473,7 @@ impl Shard {
             kind,
             reason: reason.to_owned(),
             record,
+            number: 0,
         };
         let letter = match cause {
             Cause::Record(source, index) => {

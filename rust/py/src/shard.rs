@@ -227,11 +227,13 @@ pub struct DeadLetter {
     kind: String,
     reason: String,
     record: Py<PyBytes>,
+    number: u64,
 }
 
 #[pymethods]
 impl DeadLetter {
     #[new]
+    #[pyo3(signature = (origin, sequence, time, node, lane, kind, reason, record, number = 0))]
     #[expect(clippy::too_many_arguments, reason = "one for each field")]
     fn new(
         origin: String,
@@ -242,8 +244,9 @@ impl DeadLetter {
         kind: String,
         reason: String,
         record: Py<PyBytes>,
+        number: u64,
     ) -> Self {
-        DeadLetter { origin, sequence, time, node, lane, kind, reason, record }
+        DeadLetter { origin, sequence, time, node, lane, kind, reason, record, number }
     }
 
     fn __repr__(&self) -> String {
@@ -590,6 +593,7 @@ impl Shard {
                 node: letter.node,
                 lane: letter.lane,
                 reason: letter.reason,
+                number: letter.number,
             })
             .collect())
     }
