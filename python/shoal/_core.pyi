@@ -201,6 +201,12 @@ class Recovered:
     @property
     def seconds(self) -> float: ...
     @property
+    def letters(self) -> int:
+        """Dead letters up to this number are in their file."""
+    @property
+    def store(self) -> str:
+        """Names the store, and no other that was ever made."""
+    @property
     def notes(self) -> list[str]:
         """What the operator should know."""
 

@@ -102,7 +102,12 @@ class Run:
         self.recovered: Recovered | None = None
         if options.store is not None:
             self.recovered = self.shard.open_store(options.store, list(options.forget))
-        self.dead_letters = DeadLetterFile(options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl")
+        letters = options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl"
+        if self.recovered is None:
+            self.dead_letters = DeadLetterFile(letters)
+        else:
+            self.dead_letters = DeadLetterFile(letters, self.recovered.letters, self.recovered.store)
+        self._letters_kept = 0
         # the dead letter that ended a strict run
         self.stopped_by: DeadLetter | None = None
         # the run was ended by ``stop`` before its sources were exhausted
@@ -229,12 +234,20 @@ class Run:
         letters = self.dead_letters.add(letters)
         if not letters:
             self.dead_letters.flush_old()
+        self._keep_letters()
+        if not letters:
             return
         if self.options.on_dead_letters is not None:
             self.options.on_dead_letters(letters)
         if self.options.strict and self.stopped_by is None:
             self.stopped_by = letters[0]
             self._ended.set()
+
+    def _keep_letters(self) -> None:
+        """The journal need not keep what the file has on the disk."""
+        if self.recovered is not None and (kept := self.dead_letters.position()) > self._letters_kept:
+            self._letters_kept = kept
+            self.shard.letters_kept(kept)
 
     def _learn(self, inferred: Inferred) -> bool:
         """Has the schema grow by fields that nobody had declared. False: there is none."""

@@ -91,8 +91,6 @@ pub struct Envelope {
 /// What could not be applied, kept for a person to look at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// Counts the letters of a store; 0 without one.
-    pub number: u64,
     pub origin: String,
     pub sequence: u64,
     pub time: i64,

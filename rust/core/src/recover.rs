@@ -31,6 +31,10 @@ pub struct Recovered {
     /// The record that the checkpoint holds all up to; 0: there is none.
     pub checkpoint: u64,
     pub seconds: f64,
+    /// Dead letters up to this number are in their file.
+    pub letters: u64,
+    /// Names the store, and no other that was ever made.
+    pub store: String,
     /// What the operator should know: a torn tail that was cut, origins that nobody reads any more.
     pub notes: Vec<String>,
 }
@@ -68,8 +72,10 @@ impl Shard {
         let from = RecordNumber(found.checkpoint + 1);
         let (newest, changes, records) = self.replay(&store, shard, from, &schemas, &present, &mut small)?;
         (found.changes, found.records) = (changes, records);
+        found.store = format!("{:x}", store.made().map_err(text)?);
         if let Some(position) = store.sinks().map_err(text)?.get(crate::journal::LETTERS) {
             small.forget_letters(*position);
+            found.letters = *position;
         }
         if let Some(cut) = store.cut() {
             found.notes.push(format!(

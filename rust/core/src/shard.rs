@@ -464,7 +464,6 @@ impl Shard {
     pub fn bury(&mut self, cause: Cause, node: String, kind: Kind, reason: &str) {
         let time = self.clock.now();
         let letter = |origin: String, sequence: u64, lane: String, record: Vec<u8>| DeadLetter {
-            number: 0,
             origin,
             sequence,
             time,

@@ -20,6 +20,10 @@ pub struct Recovered {
     /// The record that the checkpoint holds all up to; 0: there was none.
     checkpoint: u64,
     seconds: f64,
+    /// Dead letters up to this number are in their file.
+    letters: u64,
+    /// Names the store, and no other that was ever made.
+    store: String,
     /// What the operator should know.
     notes: Vec<String>,
 }
@@ -50,8 +54,8 @@ pub struct JournalStatus {
 
 pub fn open_store(state: &mut Inner, folder: PathBuf, forget: &[String]) -> PyResult<Recovered> {
     let found = state.core.open_store(&folder, forget).map_err(RunFailed::new_err)?;
-    let shoal_core::recover::Recovered { is_new, twins, changes, records, checkpoint, seconds, notes } = found;
-    Ok(Recovered { is_new, twins, changes, records, checkpoint, seconds, notes })
+    let shoal_core::recover::Recovered { is_new, twins, changes, records, checkpoint, seconds, letters, store, notes } = found;
+    Ok(Recovered { is_new, twins, changes, records, checkpoint, seconds, letters, store, notes })
 }
 
 pub fn status(state: &Inner) -> Option<JournalStatus> {

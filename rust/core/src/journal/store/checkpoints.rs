@@ -98,6 +98,13 @@ impl Store {
         Ok(old.iter().map(|old| old.folder.clone()).collect())
     }
 
+    /// When the store was made, µs since 1970 UTC: no other was then.
+    pub fn made(&self) -> Result<i64, StoreError> {
+        self.usable()?;
+        let made = self.connection.query_row("SELECT made FROM app", [], |row| row.get(0));
+        made.map_err(|error| self.wrong("reading when it was made", error))
+    }
+
     /// The newest one.
     pub fn latest(&self, shard: ShardId) -> Result<Option<Checkpoint>, StoreError> {
         Ok(self.checkpoints(shard)?.into_iter().next())
