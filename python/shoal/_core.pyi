@@ -359,8 +359,11 @@ class Shard:
         """A source goes on after news; it does not stop for the ``passed`` fields again."""
     def extend(self, declaration: bytes, classes: Sequence[type], functions: Sequence[Functions]) -> None:
         """Commits, and goes on with a declaration that only adds. Errors: DeclarationError; then nothing was done."""
-    def records(self, source: int, records: Sequence[Any]) -> None:
-        """Python records for a source of kind "records" (iterables, ``t.feed``)."""
+    def records(self, source: int, records: Sequence[Any], first: int = 0) -> None:
+        """Python records for a source of kind "records" (iterables, ``t.feed``).
+
+        ``first`` is the position of the first of them, from 1 on and behind those before; 0: the next.
+        """
     def counts(self, source: int) -> Counts: ...
     def outside_counts(self) -> Counts:
         """Commands of programs on this thread."""

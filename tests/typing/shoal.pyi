@@ -289,7 +289,16 @@ class DeadLetter:
     """What could not be applied, and why."""
 
     def __new__(
-        cls, origin: str, sequence: int, time: int, node: str, lane: str, kind: str, reason: str, record: bytes
+        cls,
+        origin: str,
+        sequence: int,
+        time: int,
+        node: str,
+        lane: str,
+        kind: str,
+        reason: str,
+        record: bytes,
+        number: int = 0,
     ) -> DeadLetter: ...
     @property
     def origin(self) -> str:
@@ -313,6 +322,12 @@ class DeadLetter:
     @property
     def record(self) -> bytes:
         """The record as it was read, or the body as JSON."""
+    @property
+    def number(self) -> int:
+        """Among the letters of the store, from 1 on and rising; 0 without a store.
+
+        What made it makes it again under the same number when a run starts anew.
+        """
 
 class Kit:
     @overload

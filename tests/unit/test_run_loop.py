@@ -51,7 +51,7 @@ class FakeShard:
         self.work.extend(["a", "b"])
         return len(self.sources) - 1
 
-    def records(self, source: int, records: list[Any]) -> None:
+    def records(self, source: int, records: list[Any], first: int = 0) -> None:
         self.work.extend(records)
 
     def counts(self, source: int) -> Counts:

@@ -84,3 +84,6 @@ class SourceDecl(msgspec.Struct, frozen=True):
     speed: float | None
     # fields to be passed over; with them, a record with any other field waits for the host. None: it does not matter
     known: list[str] | None = None
+    # a run that starts anew finds the same records at the same positions: a path (of a pipe the core finds out), a list
+    # or a tuple. Standard input and other iterables are gone when they have been read
+    replayable: bool = False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from shoal._core import Preview, Shard
 from shoal.declaration import Declaration, Population
+from shoal.errors import RunFailed
 from shoal.lanes.command import Command
 from shoal.place import mistake
 from shoal.sources import FileDecl, Ingest, SourceDecl
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 # Records that an iterable gives in one go, and the most that wait in the shard before it is asked for more.
 CHUNK = 1_000
 AHEAD = 4_000
+
+# What of a source has been applied: all up to a position, but the positions of a rising list
+Mark = tuple[int, list[int]]
 
 
 @dataclass
@@ -51,18 +56,31 @@ class Source:
 class Feeder:
     """Hands the records of one iterable over to the shard, a chunk a time, in the shard's own thread.
 
-    The iterable must not block for long: while it does, no turn runs.
+    The iterable must not block for long: while it does, no turn runs. ``mark`` says what of it has been applied by an
+    earlier run, if it is one that can be read again. Raises ``RunFailed`` where it is shorter than that.
     """
 
-    def __init__(self, source: Source, shard: Shard) -> None:
+    def __init__(self, source: Source, shard: Shard, mark: Mark | None = None) -> None:
         assert source.records is not None
         self.number = source.number
         self._shard = shard
-        self._records: Iterator[Any] = iter(source.records)
         self.exhausted = False
+        # records of an earlier run that have not been applied, with their positions
+        self._again: Iterator[tuple[int, Any]] = iter(())
+        # of the next record
+        self._position = 1
+        self._records: Iterator[Any] = iter(source.records)
+        if mark is not None and source.declaration.replayable:
+            assert isinstance(source.records, (list, tuple))
+            self._go_on(source.name, source.records, *mark)
 
     def step(self) -> None:
         if self.exhausted or self._shard.counts(self.number).waiting > AHEAD:
+            return
+        again = list(islice(self._again, CHUNK))
+        for position, record in again:
+            self._shard.records(self.number, [record], position)
+        if again:
             return
         chunk = []
         for record in self._records:
@@ -72,7 +90,18 @@ class Feeder:
         else:
             self.exhausted = True
         if chunk:
-            self._shard.records(self.number, chunk)
+            self._shard.records(self.number, chunk, self._position)
+            self._position += len(chunk)
+
+    def _go_on(self, name: str, records: Sequence[Any], through: int, waiting: list[int]) -> None:
+        if len(records) < through:
+            raise RunFailed(
+                f"{name} ends at record {len(records)}, and those up to {through} have been applied: it is another "
+                "list. Start with another store, or without one"
+            )
+        self._again = ((position, records[position - 1]) for position in waiting)
+        self._records = islice(records, through, None)
+        self._position = through + 1
 
 
 def declare(app: App[Any], declaration: Declaration, speed: float | Literal["max"] | None = None) -> list[Source]:
@@ -140,6 +169,7 @@ def _declare(app: App[Any], ingest: Ingest, declaration: Declaration, names: set
             time=ingest.time,
             filter=ingest.where is not None,
             speed=None if ingest.speed == "max" else float(ingest.speed),
+            replayable=isinstance(records, (list, tuple)) if file is None else file.path != "-",
         ),
         ingest.where,
         to,

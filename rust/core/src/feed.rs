@@ -59,6 +59,10 @@ pub struct SourceDecl {
     /// other field waits until the host has seen it (`Shard::news`).
     #[serde(default)]
     pub known: Option<Vec<EcoString>>,
+    /// A run that starts anew finds the same records at the same positions, so that it can go on where the one before
+    /// ended. Of a file `source::head` has the last word.
+    #[serde(default)]
+    pub replayable: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +113,7 @@ pub struct Source {
     pub time_field: EcoString,
     queue: Arc<SourceQueue>,
     reader: Option<JoinHandle<()>>,
-    /// Records that the program has handed over.
+    /// The position of the last record that the program has handed over.
     handed: u64,
     /// The last record of batches before the present one.
     taken: u64,
@@ -476,7 +480,14 @@ impl Source {
         })
     }
 
-    /// Takes JSON texts from the program itself, in the shard's thread; the caller bounds them.
+    /// Takes JSON texts from the program itself, in the shard's thread; the caller bounds them. `first`: the position of
+    /// the first of them, which is behind those before; 0: the next.
+    pub fn hand_from(&mut self, first: u64, texts: &[Vec<u8>]) {
+        self.handed = first.checked_sub(1).unwrap_or(self.handed);
+        self.hand(texts);
+    }
+
+    /// The same, at the next positions.
     pub fn hand(&mut self, texts: &[Vec<u8>]) {
         let mut batch = Batch { bytes: Vec::new(), records: Vec::new(), shape: Shape::Json };
         for text in texts {

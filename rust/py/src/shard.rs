@@ -551,13 +551,14 @@ impl Shard {
     }
 
     /// Records of the program itself, for a source without a file.
-    fn records(slf: &Bound<'_, Self>, source: usize, records: Vec<Bound<'_, PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (source, records, first = 0))]
+    fn records(slf: &Bound<'_, Self>, source: usize, records: Vec<Bound<'_, PyAny>>, first: u64) -> PyResult<()> {
         let encode = slf.py().import("msgspec.json")?.getattr("encode")?;
         let mut texts = Vec::with_capacity(records.len());
         for record in records {
             texts.push(encode.call1((record,))?.extract::<Vec<u8>>()?);
         }
-        slf.get().open()?.core.sources[source].hand(&texts);
+        slf.get().open()?.core.sources[source].hand_from(first, &texts);
         Ok(())
     }
 
