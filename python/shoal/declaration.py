@@ -28,6 +28,13 @@ class Settings(msgspec.Struct, frozen=True):
     busy_bound: int = 1_000
     commit_turns: int = 4_096
     handler_seconds: float = 5.0
+    # of the journal: rust/core/src/journal.rs
+    journal_seconds: float = 0.05
+    max_loss_seconds: float = 2.0
+    journal_queue_bytes: int = 67_108_864
+    journal_max_bytes: int = 1_073_741_824
+    checkpoint_bytes: int = 67_108_864
+    checkpoint_seconds: float = 300.0
     # of the server: rust/core/src/limits.rs
     io_threads: int = 1
     max_connections: int = 16_384

@@ -52,9 +52,6 @@ pub struct SourceDecl {
     /// Event seconds per real second; None: as fast as it goes.
     #[serde(default)]
     pub speed: Option<f64>,
-    /// Records that the program hands over can be handed over again: a list.
-    #[serde(default)]
-    pub replayable: bool,
     /// Fields that are to be passed over; None: all that the body does not declare. Where it is given, a record with any
     /// other field waits until the host has seen it (`Shard::news`).
     #[serde(default)]
@@ -546,7 +543,7 @@ impl Shard {
         // what cannot be read again goes on from wherever it is
         let before = self.restored.remove(&decl.name);
         let mut counts = before.as_ref().map_or_else(Counts::default, |before| before.counts);
-        let is_replayable = head.is_some() || decl.file.is_none() && decl.replayable;
+        let is_replayable = decl.replayable && (head.is_some() || decl.file.is_none());
         let before = before.filter(|before| is_replayable && before.through > 0);
         // those are read again, or lost
         counts.read -= counts.waiting();
