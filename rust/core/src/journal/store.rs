@@ -48,9 +48,9 @@ pub struct Cut {
 
 #[derive(Debug)]
 pub struct Store {
-    folder: Folder,
     connection: Connection,
-    /// Held until the store is dropped, after the connection.
+    folder: Folder,
+    /// Held until the connection is closed.
     _lock: Lock,
     app: String,
     heads: BTreeMap<ShardId, Head>,
@@ -59,6 +59,7 @@ pub struct Store {
     /// The first failed write. A file whose sync failed may lack what later syncs claim: it is not written again.
     failed: Option<StoreError>,
     unsettled: u64,
+    settle_at: u64,
 }
 
 impl Store {
@@ -168,7 +169,7 @@ impl Store {
     /// otherwise the next change does it first.
     pub fn settle(&mut self) -> Result<(), StoreError> {
         self.usable()?;
-        if self.unsettled < SETTLE_BYTES {
+        if self.unsettled < self.settle_at {
             return Ok(());
         }
         let settled = opening::settle(&self.connection, "PASSIVE");
