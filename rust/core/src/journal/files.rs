@@ -21,13 +21,27 @@ pub struct Disk {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Step {
     Create(PathBuf),
-    Write { path: PathBuf, at: u64, bytes: Vec<u8> },
-    Truncate { path: PathBuf, length: u64 },
+    Write {
+        path: PathBuf,
+        at: u64,
+        bytes: Vec<u8>,
+    },
+    #[cfg(test)]
+    Truncate {
+        path: PathBuf,
+        length: u64,
+    },
     Sync(PathBuf),
     MakeFolder(PathBuf),
     SyncFolder(PathBuf),
-    Rename { from: PathBuf, to: PathBuf },
-    Link { from: PathBuf, to: PathBuf },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    Link {
+        from: PathBuf,
+        to: PathBuf,
+    },
     Remove(PathBuf),
     RemoveFolder(PathBuf),
 }

@@ -2,11 +2,14 @@
 //! log can stand in its place. What it has acknowledged survives a power cut; what it gives back is what it was given,
 //! or an error; after a write that failed it takes no more.
 
+mod check;
 mod checkpoints;
 mod error;
 mod folder;
 mod heads;
 mod opening;
+mod repair;
+mod salvage;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -17,8 +20,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+pub use check::{CheckpointReport, Compacted, Report, ShardReport, check, compact};
 pub use checkpoints::Checkpoint;
 pub use error::StoreError;
+pub use repair::{Kept, Lost, Repaired, repair};
 
 use super::files::Disk;
 use super::{Epoch, RecordNumber, ShardId};

@@ -97,13 +97,7 @@ impl Tape {
         self.inner().entries[..point].iter().rev().find_map(marks).unwrap_or(0)
     }
 
-    /// All bytes of all writes.
-    pub fn written(&self) -> u64 {
-        let bytes = |entry: &Entry| if let Entry::Done(Step::Write { bytes, .. }) = entry { bytes.len() } else { 0 };
-        self.inner().entries.iter().map(bytes).sum::<usize>() as u64
-    }
-
-    /// Steps of a path from a point on, without marks.
+    /// What was done from a point on.
     pub fn steps(&self, from: usize) -> Vec<Step> {
         let step = |entry: &Entry| if let Entry::Done(step) = entry { Some(step.clone()) } else { None };
         self.inner().entries[from..].iter().filter_map(step).collect()

@@ -40,6 +40,11 @@ impl Folder {
         self.dir.join("journal.sqlite.repaired")
     }
 
+    /// Where a repair works; what is left in it is of no use.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join("repair.tmp")
+    }
+
     pub fn checkpoints(&self) -> PathBuf {
         super::checkpoints_folder(&self.dir)
     }

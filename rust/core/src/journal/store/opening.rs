@@ -30,7 +30,7 @@ pub(super) fn open(folder: Folder, app: Option<&str>) -> Result<Store, StoreErro
     }
     folder.look()?;
     let lock = folder.lock()?;
-    finish(&folder)?;
+    finish(&folder).map_err(|error| io(&folder, "finishing a repair", &error))?;
     // Looked at again, now that nobody else can make one.
     if !folder.look()? {
         let Some(app) = app else {
@@ -69,22 +69,20 @@ pub(super) fn open(folder: Folder, app: Option<&str>) -> Result<Store, StoreErro
 }
 
 /// Puts a repaired journal in the place of the damaged one, which has got another name.
-fn finish(folder: &Folder) -> Result<(), StoreError> {
+pub(super) fn finish(folder: &Folder) -> io::Result<()> {
     let repaired = folder.repaired();
-    let finish = || -> io::Result<()> {
-        for half in ["journal.sqlite.new", "journal.sqlite.new-wal", "journal.sqlite.new-journal"] {
-            absent(folder.disk.remove(&folder.dir.join(half)))?;
-        }
-        if !repaired.try_exists()? {
-            return Ok(());
-        }
-        absent(folder.disk.remove(&folder.log()))?;
-        // The old log must be gone for good before the new journal can be found beside it.
-        folder.disk.sync_folder(&folder.dir)?;
-        folder.disk.rename(&repaired, &folder.journal())?;
-        folder.disk.sync_folder(&folder.dir)
-    };
-    finish().map_err(|error| io(folder, "finishing a repair", &error))
+    for half in ["journal.sqlite.new", "journal.sqlite.new-wal", "journal.sqlite.new-journal"] {
+        absent(folder.disk.remove(&folder.dir.join(half)))?;
+    }
+    absent(folder.disk.remove_folder(&folder.scratch()))?;
+    if !repaired.try_exists()? {
+        return Ok(());
+    }
+    absent(folder.disk.remove(&folder.log()))?;
+    // The old log must be gone for good before the new journal can be found beside it.
+    folder.disk.sync_folder(&folder.dir)?;
+    folder.disk.rename(&repaired, &folder.journal())?;
+    folder.disk.sync_folder(&folder.dir)
 }
 
 /// A journal without records, under its name only once it is whole.

@@ -4,15 +4,15 @@ use super::*;
 use crate::journal::wal::Log;
 
 /// The files of a store whose process was killed: records 1 to 6, the last of them in the log only.
-struct Killed {
-    journal: Vec<u8>,
-    log: Vec<u8>,
+pub(super) struct Killed {
+    pub journal: Vec<u8>,
+    pub log: Vec<u8>,
     /// Where the last transaction begins in the log.
-    last: usize,
+    pub last: usize,
 }
 
 impl Killed {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path(), APP).unwrap();
         let epoch = store.claim(SHARD).unwrap();

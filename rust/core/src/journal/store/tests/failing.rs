@@ -20,8 +20,9 @@ fn each_countdown(failure: Failure) {
         };
         let safe = tape.marked(tape.points() - 1);
         match (failure, done) {
-            // Closing could not remove the log, of which nothing was needed any more.
-            (Failure::Write, Ok(())) if matches!(&step, Step::Remove(path) if is_log(path)) => {}
+            // The log could not be shortened or removed; nothing in it was needed any more.
+            (Failure::Write, Ok(())) if matches!(&step, Step::Remove(path) | Step::Truncate { path, .. } if is_log(path)) =>
+                {}
             (Failure::Short | Failure::NoSpace, Err(StoreError::Full { .. } | StoreError::Io { .. }))
             | (Failure::Write | Failure::Sync, Err(StoreError::Io { .. } | StoreError::Folder { .. })) => reported += 1,
             (_, done) => panic!("{failure:?} after {after}, at {step:?}: {done:?}"),
