@@ -90,10 +90,13 @@ impl Log {
     }
 
     /// The log as it would be if no frame of it were damaged, for a repair, which verifies whatever it reads: with the
-    /// marks and checksums that its frames should have, up to the last end of a transaction.
-    pub fn trusting(bytes: &[u8], page: usize) -> Vec<u8> {
-        let Some(first) = bytes.get(HEADER..HEADER + FRAME_HEADER) else { return Vec::new() };
-        let salts = Header::read(bytes, page).map_or(&first[8..16], |_| &bytes[16..24]);
+    /// marks and checksums that its frames should have, up to the last end of a transaction; and whether it is sure
+    /// which frames are its own.
+    pub fn trusting(bytes: &[u8], page: usize) -> (Vec<u8>, bool) {
+        let Some(first) = bytes.get(HEADER..HEADER + FRAME_HEADER) else { return (Vec::new(), bytes.is_empty()) };
+        let readable = Header::read(bytes, page).is_some();
+        let salts = if readable { &bytes[16..24] } else { &first[8..16] };
+        let sure = *salts == bytes[16..24];
         let mut log = Vec::with_capacity(bytes.len());
         for number in [MAGIC, VERSION, page as u32, 0] {
             log.extend(number.to_be_bytes());
@@ -105,12 +108,17 @@ impl Log {
         log.extend(sums.0.to_be_bytes());
         log.extend(sums.1.to_be_bytes());
         let mut whole = log.len();
-        for frame in Frame::all(&bytes[HEADER..], page) {
-            if frame.marks(&header) == 0 {
-                break;
+        let frames = Frame::all(&bytes[HEADER..], page);
+        let own = frames.iter().rposition(|frame| frame.marks(&header) == 2).map_or(0, |last| last + 1);
+        for frame in &frames[..own] {
+            let mut begin = [0; 8];
+            begin.copy_from_slice(&frame.bytes[..8]);
+            if frame.page() == 0 {
+                // SQLite would end the log here; a page that no table has is in nobody's way.
+                begin[..4].copy_from_slice(&i32::MAX.to_be_bytes());
             }
-            sums = frame.sum(&header, sums);
-            log.extend(&frame.bytes[..8]);
+            sums = header.sum(&frame.bytes[FRAME_HEADER..], header.sum(&begin, sums));
+            log.extend(begin);
             log.extend(salts);
             log.extend(sums.0.to_be_bytes());
             log.extend(sums.1.to_be_bytes());
@@ -120,7 +128,7 @@ impl Log {
             }
         }
         log.truncate(whole);
-        log
+        (log, sure)
     }
 
     /// Leaves the whole part alone in the file: a new file, since what a failed sync left is not sure to be on the

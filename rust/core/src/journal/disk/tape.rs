@@ -27,6 +27,9 @@ pub(super) enum Entry {
     Mark(u64),
 }
 
+/// Folders, and files with their bytes, by their paths below the root.
+type Base = Vec<(PathBuf, Option<Vec<u8>>)>;
+
 #[derive(Debug)]
 pub(in crate::journal) struct Tape {
     /// What was below it at the beginning is durable.
@@ -39,7 +42,7 @@ pub(in crate::journal) struct Tape {
 #[derive(Debug, Default)]
 struct Inner {
     entries: Vec<Entry>,
-    base: Vec<(PathBuf, Option<Vec<u8>>)>,
+    base: Base,
     /// How many steps of its kind are done before it comes, once.
     failure: Option<(Failure, usize)>,
     failed: Option<Step>,
@@ -103,7 +106,7 @@ impl Tape {
         self.inner().entries[from..].iter().filter_map(step).collect()
     }
 
-    pub(super) fn before(&self, point: usize) -> (Vec<(PathBuf, Option<Vec<u8>>)>, Vec<Entry>) {
+    pub(super) fn before(&self, point: usize) -> (Base, Vec<Entry>) {
         let inner = self.inner();
         (inner.base.clone(), inner.entries[..point].to_vec())
     }
@@ -166,7 +169,7 @@ impl Tape {
 }
 
 /// All folders (without bytes) and files below `at`, by their paths below `root`.
-fn collect(root: &Path, at: &Path, into: &mut Vec<(PathBuf, Option<Vec<u8>>)>) {
+fn collect(root: &Path, at: &Path, into: &mut Base) {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(at).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
