@@ -187,8 +187,11 @@ class Run:
         if self.address:
             sys.setswitchinterval(SWITCH_SECONDS)
         for source in self.sources:
+            # opening it takes what the store says of it
+            mark = self.shard.mark(source.name)
             source.open(self.shard)
-        self._feeders = [Feeder(source, self.shard) for source in self.sources if source.records is not None]
+            if source.records is not None:
+                self._feeders.append(Feeder(source, self.shard, mark))
         self._loop.add_reader(self.shard.fileno(), self._wake)
         self._go_on()
 
