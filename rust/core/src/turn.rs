@@ -307,7 +307,8 @@ impl Shard {
             }
         }
         population.table.keep(turn.row, &mut turn.log);
-        let is_synced = meets(&population.synced, &turn.log.touched);
+        // a twin that goes takes its sync lanes with it
+        let is_synced = meets(&population.synced, &turn.log.touched) || turn.deleted && !population.synced.is_empty();
         for at in &population.member_of {
             self.memberships[*at].mark_touched(turn.row, &turn.log.touched);
         }
