@@ -80,8 +80,8 @@ class RunOptions:
 class Run:
     """One run of an app: made, driven and read in one thread; ``until_done`` may be awaited once.
 
-    ``config`` None: from the environment and the defaults. Making it raises ``DeclarationError`` and ``ConfigError``, and
-    ``RunFailed`` where the store cannot be used; ``totals`` may be read until ``close``.
+    ``config`` None: from the environment and the defaults. Making it raises ``DeclarationError`` and ``ConfigError``,
+    and ``RunFailed`` where the store cannot be used; ``totals`` may be read until ``close``.
     """
 
     def __init__(self, app: App[Any], config: Any = None, options: RunOptions = RunOptions()) -> None:
@@ -316,7 +316,7 @@ class Run:
         """The last record. After a failure of the core or the disk there is none: what was durable is what counts."""
         self._left = True
         self._forget()
-        if self.recovered is None or self._failure is not None and not isinstance(self._failure, RunFailed):
+        if self.recovered is None or (self._failure is not None and not isinstance(self._failure, RunFailed)):
             return
         try:
             self.shard.close_journal(SAVE_SECONDS)

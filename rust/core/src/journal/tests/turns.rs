@@ -126,7 +126,12 @@ fn no_record_is_cut_between_a_creation_and_the_event_that_made_it() {
     };
     let mut shard = opened(declared(one), &folder.path().join("store"));
     let body = [("speed".into(), Value::Float(1.0)), ("n".into(), Value::Int(1))];
-    shard.post("test".into(), Node::Uri("/bus/1".into()), Lane::Named("report".into()), Body::Tree(Value::Map(body.into())));
+    shard.post(
+        "test".into(),
+        Node::Uri("/bus/1".into()),
+        Lane::Named("report".into()),
+        Body::Tree(Value::Map(body.into())),
+    );
     for _ in 0..3 {
         shard.batch(PATIENCE);
         while shard.advance() != Step::Idle {}
