@@ -140,14 +140,15 @@ fn files(shard: &mut Shard, folder: &Path, name: &str) {
     let schema = Schema::of(&shard.populations, None, &[]).expect("a first schema");
     let written = job(shard, &schema);
     let begun = Instant::now();
-    let parts = checkpoint::write(&Disk, folder, written).expect("the disk takes it");
+    let parts = checkpoint::write(&Disk::default(), folder, written).expect("the disk takes it");
     let wrote = begun.elapsed();
     let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
     let mut best = Duration::MAX;
     for _ in 0..3 {
         let mut loaded = self::shard();
         let begun = Instant::now();
-        checkpoint::load(folder, &parts, &schema, &schema, &mut loaded.populations).expect("it is whole");
+        checkpoint::load(folder, &parts, std::slice::from_ref(&schema), &schema, &mut loaded.populations)
+            .expect("it is whole");
         best = best.min(begun.elapsed());
         assert_eq!(loaded.populations[0].table.len() as u32, TWINS);
     }

@@ -183,7 +183,8 @@ fn mask(class: &Class, which: impl Fn(Save) -> bool) -> Vec<u64> {
     for (at, name) in class.programs.hidden_names.iter().enumerate() {
         // hidden state is as durable as its lane; the alarm of all windows is saved
         let lane = name.rsplit_once('.').map_or("", |(lane, _)| lane);
-        let save = class.decl.columns.iter().find(|column| column.name == lane).map_or(Save::Async, |column| column.save);
+        let save =
+            class.decl.columns.iter().find(|column| column.name == lane).map_or(Save::Async, |column| column.save);
         if which(save) {
             set(declared + at);
         }
@@ -208,7 +209,12 @@ pub fn synced(class: &Class) -> Vec<u64> {
 }
 
 impl Journal {
-    pub(crate) fn new(start: writer::Start, schema: Schema, schema_is_new: bool, shard: &Shard) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        start: writer::Start,
+        schema: Schema,
+        schema_is_new: bool,
+        shard: &Shard,
+    ) -> std::io::Result<Self> {
         let fence = Arc::clone(&shard.exchange.fence);
         let newest = start.newest;
         let small = &start.small;
@@ -258,7 +264,9 @@ impl Shard {
         let Some(mut journal) = self.journal.take() else { return };
         self.number_letters(&mut journal);
         let unsaved: usize = self.populations.iter().map(|class| class.table.unsaved()).sum();
-        if journal.first_change.is_none() && self.turns > journal.cuts.back().map_or(journal.durable_turns, |cut| cut.turns) {
+        if journal.first_change.is_none()
+            && self.turns > journal.cuts.back().map_or(journal.durable_turns, |cut| cut.turns)
+        {
             journal.first_change = Some(Instant::now());
         }
         let age = journal.cut_at.elapsed().as_secs_f64();

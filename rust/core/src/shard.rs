@@ -205,7 +205,15 @@ impl Shard {
                 zone: zone.clone(),
             };
             let plans = decl.commands.iter().map(plan).collect();
-            populations.push(Class { table, programs, plans, decl, member_of: Vec::new(), groups: Vec::new(), synced: Vec::new() });
+            populations.push(Class {
+                table,
+                programs,
+                plans,
+                decl,
+                member_of: Vec::new(),
+                groups: Vec::new(),
+                synced: Vec::new(),
+            });
         }
         let mut memberships = Vec::new();
         for group in 0..populations.len() {

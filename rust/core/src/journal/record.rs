@@ -177,11 +177,8 @@ fn write_maps(table: &Population, changes: &mut Changes, schema: &StoredPopulati
             out.number(id.0);
             out.value(key);
         }
-        let puts: Vec<(u32, TwinId)> = changes
-            .slots
-            .iter()
-            .filter_map(|slot| Some((*slot, table.id(map.owner(*slot)?)?)))
-            .collect();
+        let puts: Vec<(u32, TwinId)> =
+            changes.slots.iter().filter_map(|slot| Some((*slot, table.id(map.owner(*slot)?)?))).collect();
         out.count(puts.len());
         let (mut before, mut before_number) = (0i64, 0i64);
         for (slot, id) in puts {

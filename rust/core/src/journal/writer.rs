@@ -24,13 +24,26 @@ const LARGE: usize = 4 << 20;
 
 /// What the shard asks of the thread.
 enum Work {
-    Append { number: RecordNumber, schema_number: u32, schema: Option<Schema>, body: Vec<u8> },
+    Append {
+        number: RecordNumber,
+        schema_number: u32,
+        schema: Option<Schema>,
+        body: Vec<u8>,
+    },
     /// All records that were appended before it make up its state.
     Checkpoint(Box<Job>),
-    Checkpointed { number: RecordNumber, outcome: Result<Vec<Part>, String>, folder: String, took: Duration },
+    Checkpointed {
+        number: RecordNumber,
+        outcome: Result<Vec<Part>, String>,
+        folder: String,
+        took: Duration,
+    },
     /// Dead letters up to this number are in their file.
     Letters(u64),
-    Backup { to: PathBuf, answer: SyncSender<Result<String, String>> },
+    Backup {
+        to: PathBuf,
+        answer: SyncSender<Result<String, String>>,
+    },
 }
 
 /// How the writer is doing.
@@ -103,7 +116,10 @@ impl Writer {
         let thread = std::thread::Builder::new().name("shoal-journal".into()).spawn(move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Thread::new(start, &here).run()));
             if outcome.is_err() {
-                here.fence.fail("the journal's thread has panicked: this is a bug of Shoal; what was durable is in the store".into());
+                here.fence.fail(
+                    "the journal's thread has panicked: this is a bug of Shoal; what was durable is in the store"
+                        .into(),
+                );
             }
             here.lock().closed = true;
             here.news.notify_all();
@@ -283,6 +299,8 @@ impl<'a> Thread<'a> {
         self.start.newest = newest;
         self.shared.fence.reach(newest.0);
         self.shared.wake.ring();
+        // nobody waits for what follows
+        self.start.store.settle()?;
         let bytes: usize = records.iter().map(|(.., body)| body.len()).sum();
         for (.., body) in records.iter() {
             // written by this very program a moment ago
@@ -332,20 +350,30 @@ impl<'a> Thread<'a> {
     }
 
     fn begin_checkpoint(&mut self, mut job: Box<Job>) {
+        let number = self.start.newest;
+        if number.0 <= self.start.checkpoint.as_ref().map_or(0, |before| before.number.0) {
+            // there is one of this very state
+            self.shared.lock().checkpointing = false;
+            return;
+        }
         let mut out = super::bytes::Out::default();
         self.start.small.write(&mut out);
         job.small = out.0;
-        let number = self.start.newest;
         let folders = checkpoints_folder(self.start.store.dir());
         let name = format!("{:012}", number.0);
         let folder = folders.join(&name);
         job.previous =
             self.start.checkpoint.as_ref().map(|before| (folders.join(&before.folder), before.parts.clone()));
         let disk = self.start.store.disk().clone();
+        if folder.exists() {
+            // of a run that ended before it became valid
+            _ = disk.remove_folder(&folder);
+        }
         let shared = Arc::clone(self.shared);
         let spawned = std::thread::Builder::new().name("shoal-checkpoint".into()).spawn(move || {
             let begun = Instant::now();
-            let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checkpoint::write(&disk, &folder, *job)));
+            let written =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checkpoint::write(&disk, &folder, *job)));
             let outcome = match written {
                 Ok(outcome) => outcome.map_err(|error| error.to_string()),
                 Err(_) => Err("the checkpoint's thread has panicked: this is a bug of Shoal".to_owned()),
@@ -390,8 +418,7 @@ impl<'a> Thread<'a> {
         let before = latest.replace(checkpoint).map_or(0, |before| before.number.0);
         store.prune(*shard, *epoch, RecordNumber(before))?;
         let kept = store.bytes_since(*shard, number)?;
-        let keep: Vec<PathBuf> =
-            store.checkpoints(*shard)?.iter().map(|kept| PathBuf::from(&kept.folder)).collect();
+        let keep: Vec<PathBuf> = store.checkpoints(*shard)?.iter().map(|kept| PathBuf::from(&kept.folder)).collect();
         // a folder that stays takes room and does no harm; the next checkpoint tries again
         _ = checkpoint::tidy(store.disk(), &checkpoints_folder(store.dir()), &keep);
         let mut state = self.shared.lock();

@@ -5,13 +5,15 @@ mod histories;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::declaration::{ColumnType, Declaration};
 use crate::dump::dump;
-use crate::journal::files::{Disk, Output};
+use crate::journal::disk::{Failure, Tape};
+use crate::journal::files::Disk;
 use crate::population::changed::SEGMENT;
 use crate::shard::Shard;
 use crate::undo::Log;
@@ -155,7 +157,7 @@ fn filled() -> Shard {
 fn write_all(shard: &mut Shard, folder: &Path) -> (Schema, Vec<Part>) {
     let schema = schema(shard, None, &[]);
     let job = job(shard, &schema);
-    let parts = write(&Disk, folder, job).unwrap();
+    let parts = write(&Disk::default(), folder, job).unwrap();
     (schema, parts)
 }
 
@@ -192,7 +194,7 @@ fn a_checkpoint_is_loaded_as_it_was_written() {
     assert!(!aside(&folder).exists());
 
     let mut loaded = shard_of(declared());
-    let small = load(&folder, &parts, &schema, &schema, &mut loaded.populations).unwrap();
+    let small = load(&folder, &parts, std::slice::from_ref(&schema), &schema, &mut loaded.populations).unwrap();
     assert_eq!(small, b"small");
     assert_eq!(states(&mut loaded), states(&mut shard));
     // what comes next is the same, too
@@ -245,13 +247,13 @@ fn what_has_not_changed_is_linked() {
     let schema = schema(&shard, None, &[]);
     changes(&mut shard);
     let job_one = job(&mut shard, &schema);
-    let first = write(&Disk, &paths[0], job_one).unwrap();
+    let first = write(&Disk::default(), &paths[0], job_one).unwrap();
 
     let next = |shard: &mut Shard, at: usize, before: &[Part]| {
         let changed = Some(changes(shard));
         let previous = Some((paths[at - 1].clone(), before.to_vec()));
         let job = Job { changed, previous, ..job(shard, &schema) };
-        write(&Disk, &paths[at], job).unwrap()
+        write(&Disk::default(), &paths[at], job).unwrap()
     };
     turn(&mut shard, 0, SEGMENT + 3, &[(4, text("new"))], 0);
     shard.commit();
@@ -267,7 +269,7 @@ fn what_has_not_changed_is_linked() {
     let all = ["Bus-0000.arrow", "Bus.windows-0000.arrow", "Bus-0002.arrow", "Bus.stops-0000.arrow"];
     assert_eq!(linked(1), all);
     let mut loaded = shard_of(declared());
-    load(&paths[1], &second, &schema, &schema, &mut loaded.populations).unwrap();
+    load(&paths[1], &second, std::slice::from_ref(&schema), &schema, &mut loaded.populations).unwrap();
     assert_eq!(states(&mut loaded), states(&mut shard));
 
     // an entry and panes alone change without their twins' segment, and a deleted twin changes all three
@@ -283,7 +285,7 @@ fn what_has_not_changed_is_linked() {
     // the first one goes, and the others stay whole
     fs::remove_dir_all(&paths[0]).unwrap();
     let mut loaded = shard_of(declared());
-    load(&paths[2], &third, &schema, &schema, &mut loaded.populations).unwrap();
+    load(&paths[2], &third, std::slice::from_ref(&schema), &schema, &mut loaded.populations).unwrap();
     assert_eq!(states(&mut loaded), states(&mut shard));
 }
 
@@ -309,7 +311,9 @@ fn any_flipped_bit_is_refused_and_nothing_is_loaded() {
         for bytes in [&whole[..whole.len() - 1], &[whole.as_slice(), b"x"].concat()] {
             fs::write(&path, bytes).unwrap();
             let mut loaded = shard_of(declared());
-            let error = load(&folder, &parts, &schema, &schema, &mut loaded.populations).unwrap_err().to_string();
+            let error = load(&folder, &parts, std::slice::from_ref(&schema), &schema, &mut loaded.populations)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(&part.file) && error.contains("shoal store repair"), "{error}");
             assert!(loaded.populations.iter().all(|class| class.table.is_empty()));
         }
@@ -326,7 +330,7 @@ fn any_flipped_bit_is_refused_and_nothing_is_loaded() {
         fewer.remove(at);
         let mut loaded = shard_of(declared());
         assert!(
-            load(&folder, &fewer, &schema, &schema, &mut loaded.populations).is_err()
+            load(&folder, &fewer, std::slice::from_ref(&schema), &schema, &mut loaded.populations).is_err()
                 || parts[at].file.contains("windows-")
         );
     }
@@ -348,7 +352,7 @@ fn a_lane_may_be_added_forgotten_or_become_real() {
     newer["populations"].as_array_mut().unwrap().remove(1);
     let mut loaded = shard_of(newer);
     let present = schema(&loaded, Some(&stored), &["Bus.driver", "Bus.stops", "Stop"]);
-    load(&folder, &parts, &stored, &present, &mut loaded.populations).unwrap();
+    load(&folder, &parts, std::slice::from_ref(&stored), &present, &mut loaded.populations).unwrap();
     let table = &loaded.populations[0].table;
     let old = &shard.populations[0].table;
     assert_eq!(table.len(), old.len());
@@ -376,10 +380,10 @@ fn what_is_not_saved_is_not_written() {
     let width = shard.populations[0].table.columns.len();
     // neither the line, nor the mean of the last hour, nor the stops
     job.saved[0][0] &= !(1 << 1 | 1 << 9 | 1 << width);
-    let parts = write(&Disk, &folder, job).unwrap();
+    let parts = write(&Disk::default(), &folder, job).unwrap();
     assert!(!parts.iter().any(|part| part.file.starts_with("Bus.stops")));
     let mut loaded = shard_of(declared());
-    load(&folder, &parts, &schema, &schema, &mut loaded.populations).unwrap();
+    load(&folder, &parts, std::slice::from_ref(&schema), &schema, &mut loaded.populations).unwrap();
     let table = &loaded.populations[0].table;
     let row = table.find(b"7").unwrap();
     assert_eq!((table.columns[1].get(row), table.columns[9].get(row)), (Value::Int(7), Value::Null));
@@ -392,28 +396,6 @@ struct Narrow {
     files: std::sync::atomic::AtomicUsize,
 }
 
-impl Files for Narrow {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.create_dir(path)
-    }
-    fn create(&self, path: &Path) -> io::Result<Box<dyn Output>> {
-        let left = self.files.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        if left == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Disk.create(path) }
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-    fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        Disk.sync_dir(path)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-}
-
 #[test]
 fn without_links_files_are_copied_and_a_full_disk_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -421,29 +403,46 @@ fn without_links_files_are_copied_and_a_full_disk_leaves_nothing() {
     let mut shard = filled();
     let (schema, parts) = write_all(&mut shard, &one);
     changes(&mut shard);
-    let again = |shard: &mut Shard, files: usize| {
-        let changed = Some(changes(shard));
-        let job = Job { changed, previous: Some((one.clone(), parts.clone())), ..job(shard, &schema) };
-        write(&Narrow { files: files.into() }, &two, job)
+    let mut again = |failure: Failure, after: usize| {
+        let changed = Some(changes(&mut shard));
+        let job = Job { changed, previous: Some((one.clone(), parts.clone())), ..job(&mut shard, &schema) };
+        let tape = Tape::over(dir.path());
+        tape.fail(failure, after);
+        (write(&Disk::taped(Arc::clone(&tape)), &two, job), tape.failed())
     };
-    for files in 0..parts.len() {
-        let error = again(&mut shard, files).unwrap_err();
-        assert!(matches!(error.cause, Cause::Write("made", _)), "{error}");
-        assert!(error.to_string().contains("stays valid"), "{error}");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only the first one is there");
+    let mut refused = 0;
+    for after in 0.. {
+        match again(Failure::NoSpace, after) {
+            (Err(error), _) => {
+                assert!(error.to_string().contains("stays valid"), "{error}");
+                assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only the first one is there");
+                refused += 1;
+            }
+            (Ok(copied), failed) => {
+                // a link that cannot be made is a copy
+                assert_eq!(copied, parts);
+                verify(&two, &copied).unwrap();
+                if failed.is_none() {
+                    break;
+                }
+                fs::remove_dir_all(&two).unwrap();
+            }
+        }
     }
-    let copied = again(&mut shard, 100).unwrap();
-    assert_eq!(copied, parts);
+    assert!(refused > 1, "{refused}");
+    fs::remove_dir_all(&two).unwrap();
+    let (copied, _) = again(Failure::Links, 0);
+    assert_eq!(copied.unwrap(), parts);
     assert_ne!(inode(&one, "Bus-0000.arrow"), inode(&two, "Bus-0000.arrow"));
-    verify(&two, &copied).unwrap();
+    verify(&two, &parts).unwrap();
     // there is one already
-    assert!(again(&mut shard, 100).is_err());
-    verify(&two, &copied).unwrap();
+    assert!(again(Failure::Links, 0).0.is_err());
+    verify(&two, &parts).unwrap();
 
     fs::create_dir(dir.path().join("3.tmp")).unwrap();
-    tidy(&Disk, dir.path(), std::slice::from_ref(&two)).unwrap();
+    tidy(&Disk::default(), dir.path(), std::slice::from_ref(&two)).unwrap();
     assert!(two.exists() && fs::read_dir(dir.path()).unwrap().count() == 1);
-    tidy(&Disk, &dir.path().join("none"), &[]).unwrap();
+    tidy(&Disk::default(), &dir.path().join("none"), &[]).unwrap();
 }
 
 #[test]
@@ -456,7 +455,7 @@ fn files_of_another_schema_are_not_taken_over() {
     schema.number += 1;
     let changed = Some(changes(&mut shard));
     let job = Job { changed, previous: Some((one.clone(), parts)), ..job(&mut shard, &schema) };
-    for part in write(&Disk, &two, job).unwrap() {
+    for part in write(&Disk::default(), &two, job).unwrap() {
         assert_ne!(inode(&one, &part.file), inode(&two, &part.file), "{}", part.file);
     }
 }

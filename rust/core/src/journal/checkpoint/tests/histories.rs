@@ -127,7 +127,7 @@ impl Run {
         let job = Job { changed, previous: self.previous.take(), ..job(&mut self.shard, &self.schema) };
         self.number += 1;
         let folder = self.dir.path().join(self.number.to_string());
-        let parts = write(&Disk, &folder, job).unwrap();
+        let parts = write(&Disk::default(), &folder, job).unwrap();
         self.previous = Some((folder, parts));
         self.unwritten = None;
         assert_eq!(states(&mut self.loaded()), states(&mut self.shard));
@@ -136,7 +136,7 @@ impl Run {
     fn loaded(&self) -> Shard {
         let (folder, parts) = self.previous.as_ref().unwrap();
         let mut loaded = shard_of(declared());
-        load(folder, parts, &self.schema, &self.schema, &mut loaded.populations).unwrap();
+        load(folder, parts, std::slice::from_ref(&self.schema), &self.schema, &mut loaded.populations).unwrap();
         loaded
     }
 }
