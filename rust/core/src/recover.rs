@@ -90,9 +90,11 @@ impl Shard {
         self.take_up(&small, &present, grown, &mut found);
         let epoch = store.claim(shard).map_err(text)?;
         let newest = newest.max(RecordNumber(found.checkpoint));
-        let start = Start { store, shard, epoch, small, newest, checkpoint };
+        let kept = store.bytes_since(shard, RecordNumber(found.checkpoint)).map_err(text)?;
+        let start = Start { store, shard, epoch, small, newest, checkpoint, kept };
         for class in &mut self.populations {
             class.table.keep_changes();
+            class.table.take_changed();
             class.synced = crate::journal::synced(class);
         }
         self.timers.keep_changes();

@@ -104,6 +104,8 @@ pub struct Start {
     /// The newest record of the store.
     pub newest: RecordNumber,
     pub checkpoint: Option<Checkpoint>,
+    /// Bytes of the records behind it.
+    pub kept: u64,
 }
 
 impl Writer {
@@ -111,7 +113,11 @@ impl Writer {
     pub fn start(start: Start, fence: Arc<Fence>, wake: Arc<Wake>) -> std::io::Result<Writer> {
         fence.reach(start.newest.0);
         let shared = Arc::new(Shared { state: Mutex::default(), news: Condvar::new(), fence, wake });
-        shared.lock().progress.checkpoint = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number.0);
+        {
+            let progress = &mut shared.lock().progress;
+            progress.checkpoint = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number.0);
+            progress.kept_bytes = start.kept;
+        }
         let here = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("shoal-journal".into()).spawn(move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Thread::new(start, &here).run()));

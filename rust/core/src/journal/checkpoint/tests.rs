@@ -391,11 +391,6 @@ fn what_is_not_saved_is_not_written() {
     assert!(table.windows[0].describe(row).is_empty() && !table.windows[1].describe(row).is_empty());
 }
 
-/// A disk without links, that is full after some files.
-struct Narrow {
-    files: std::sync::atomic::AtomicUsize,
-}
-
 #[test]
 fn without_links_files_are_copied_and_a_full_disk_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
