@@ -29,6 +29,7 @@ pub mod checkpoint;
 pub mod cut;
 pub mod fence;
 pub mod files;
+pub mod full;
 pub mod record;
 pub mod schema;
 pub mod small;
@@ -65,6 +66,9 @@ pub struct Part {
 /// The sink that takes dead letters: what it has, records need not keep.
 pub const LETTERS: &str = "dead-letters";
 
+/// A checkpoint that has failed is tried again after so long.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// Rows of one record: cutting it holds the turns up.
 const ROWS: usize = 1 << 15;
 
@@ -82,8 +86,21 @@ pub struct Bounds {
     pub checkpoint_bytes: u64,
     /// … or are so old, s.
     pub checkpoint_seconds: f64,
-    /// Records that no checkpoint holds pause what comes from outside, when they are more than this.
+    /// Records that a checkpoint or a sink still needs pause what comes from outside, when they are more than this.
     pub journal_max_bytes: u64,
+    /// Or the sinks that need them lose them.
+    pub slow_sinks: SlowSinks,
+}
+
+/// What becomes of a sink that is more than `journal_max_bytes` behind.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowSinks {
+    /// What comes from outside waits for it.
+    #[default]
+    Wait,
+    /// Its records go; reading on, it is told from which one there are any.
+    Cut,
 }
 
 impl Default for Bounds {
@@ -95,6 +112,7 @@ impl Default for Bounds {
             checkpoint_bytes: 64 << 20,
             checkpoint_seconds: 300.0,
             journal_max_bytes: 1 << 30,
+            slow_sinks: SlowSinks::Wait,
         }
     }
 }
@@ -135,6 +153,8 @@ pub struct Journal {
     cuts: VecDeque<Cut>,
     /// Turns until the newest durable record.
     durable_turns: u64,
+    /// Changes of lanes that are needed in full, for the next record; bounded by the turns of an interval.
+    full: Vec<full::Change>,
     /// Somebody waits for the next record.
     wanted: bool,
     /// What the last record has said of these: the next one says what differs.
@@ -217,6 +237,7 @@ impl Journal {
     ) -> std::io::Result<Self> {
         let fence = Arc::clone(&shard.exchange.fence);
         let (newest, kept) = (start.newest, start.kept);
+        let bounds = shard.settings.journal.clone();
         let small = &start.small;
         let marks = small.origins.iter().map(|(name, mark)| (name.clone(), mark.clone())).collect();
         let waiting = small.waiting.keys().copied().collect();
@@ -229,14 +250,15 @@ impl Journal {
             saved: shard.populations.iter().map(saved).collect(),
             schema,
             schema_is_new,
-            writer: Writer::start(start, Arc::clone(&fence), Arc::clone(&shard.wake))?,
+            writer: Writer::start(start, &bounds, Arc::clone(&fence), Arc::clone(&shard.wake))?,
             fence,
-            bounds: shard.settings.journal.clone(),
+            bounds,
             next: RecordNumber(newest.0 + 1),
             cut_at: now,
             first_change: None,
             cuts: VecDeque::new(),
             durable_turns: shard.turns,
+            full: Vec::new(),
             wanted: false,
             marks,
             waiting,
@@ -333,6 +355,10 @@ impl Shard {
     /// Until a record must be cut though nothing happens.
     pub(crate) fn next_cut(&self) -> Option<Duration> {
         let journal = self.journal.as_ref()?;
+        if journal.paused {
+            // the disk rings when it has come further; a checkpoint that failed does not
+            return Some(RETRY);
+        }
         journal.first_change?;
         let interval = Duration::try_from_secs_f64(journal.bounds.journal_seconds).ok()?;
         Some(interval.saturating_sub(journal.cut_at.elapsed()))
@@ -380,7 +406,8 @@ impl Shard {
         let due = journal.bytes_since_checkpoint >= journal.bounds.checkpoint_bytes
             || journal.bytes_since_checkpoint > 0
                 && journal.checkpoint_at.elapsed().as_secs_f64() >= journal.bounds.checkpoint_seconds;
-        if due && !journal.writer.is_checkpointing() {
+        let may = journal.writer.progress().problem.is_none() || journal.checkpoint_at.elapsed() >= RETRY;
+        if due && may && !journal.writer.is_checkpointing() {
             self.snapshot_to(journal);
         }
     }
@@ -425,6 +452,7 @@ impl Shard {
         journal.checkpoint_all = true;
         for class in &mut self.populations {
             class.synced = synced(class);
+            class.full = full::mask(class);
         }
         Ok(())
     }

@@ -70,6 +70,8 @@ impl Shard {
             }
         }
         end_populations(&mut out);
+        any |= !journal.full.is_empty();
+        super::full::write(&std::mem::take(&mut journal.full), &mut out);
         journal.cut_at = Instant::now();
         let first = journal.first_change.take();
         journal.wanted = false;

@@ -14,7 +14,7 @@ use super::fence::Fence;
 use super::schema::Schema;
 use super::small::Small;
 use super::store::{Checkpoint, Record, Store, StoreError, checkpoints_folder};
-use super::{Epoch, Part, RecordNumber, ShardId};
+use super::{Bounds, Epoch, Part, RecordNumber, ShardId, SlowSinks};
 use crate::inbox::Wake;
 
 /// Buffers of records kept for their memory.
@@ -110,7 +110,8 @@ pub struct Start {
 
 impl Writer {
     /// Errors: the system gives no thread.
-    pub fn start(start: Start, fence: Arc<Fence>, wake: Arc<Wake>) -> std::io::Result<Writer> {
+    pub fn start(start: Start, bounds: &Bounds, fence: Arc<Fence>, wake: Arc<Wake>) -> std::io::Result<Writer> {
+        let keep = Keep { bytes: bounds.journal_max_bytes, cut: bounds.slow_sinks == SlowSinks::Cut };
         fence.reach(start.newest.0);
         let shared = Arc::new(Shared { state: Mutex::default(), news: Condvar::new(), fence, wake });
         {
@@ -120,7 +121,8 @@ impl Writer {
         }
         let here = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("shoal-journal".into()).spawn(move || {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Thread::new(start, &here).run()));
+            let outcome =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Thread::new(start, keep, &here).run()));
             if outcome.is_err() {
                 here.fence.fail(
                     "the journal's thread has panicked: this is a bug of Shoal; what was durable is in the store"
@@ -214,8 +216,18 @@ impl Drop for Writer {
     }
 }
 
+/// Which records are kept for sinks.
+#[derive(Clone, Copy)]
+struct Keep {
+    /// So many bytes …
+    bytes: u64,
+    /// … and beyond them the sinks are cut loose.
+    cut: bool,
+}
+
 struct Thread<'a> {
     start: Start,
+    keep: Keep,
     shared: &'a Arc<Shared>,
     /// The checkpoint in progress.
     job: Option<JoinHandle<()>>,
@@ -223,8 +235,8 @@ struct Thread<'a> {
 }
 
 impl<'a> Thread<'a> {
-    fn new(start: Start, shared: &'a Arc<Shared>) -> Self {
-        Thread { start, shared, job: None, letters: None }
+    fn new(start: Start, keep: Keep, shared: &'a Arc<Shared>) -> Self {
+        Thread { start, keep, shared, job: None, letters: None }
     }
 
     fn run(mut self) {
@@ -422,8 +434,17 @@ impl<'a> Thread<'a> {
         store.put_checkpoint(*shard, *epoch, &checkpoint)?;
         // the checkpoint before it stays, with the records behind it: a damaged one can be done without
         let before = latest.replace(checkpoint).map_or(0, |before| before.number.0);
-        store.prune(*shard, *epoch, RecordNumber(before))?;
-        let kept = store.bytes_since(*shard, number)?;
+        let slowest = store.sinks()?.into_iter().filter(|(name, _)| name != super::LETTERS).map(|(_, at)| at).min();
+        let slowest = slowest.unwrap_or(u64::MAX);
+        let mut through = before.min(slowest);
+        let behind = store.bytes_since(*shard, RecordNumber(number.0.min(slowest)))?;
+        let is_cut = self.keep.cut && behind > self.keep.bytes;
+        if is_cut {
+            // a sink that reads on from there is told so
+            through = before;
+        }
+        store.prune(*shard, *epoch, RecordNumber(through))?;
+        let kept = if is_cut { store.bytes_since(*shard, number)? } else { behind };
         let keep: Vec<PathBuf> = store.checkpoints(*shard)?.iter().map(|kept| PathBuf::from(&kept.folder)).collect();
         // a folder that stays takes room and does no harm; the next checkpoint tries again
         _ = checkpoint::tidy(store.disk(), &checkpoints_folder(store.dir()), &keep);
