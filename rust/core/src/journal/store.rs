@@ -2,11 +2,14 @@
 //! log can stand in its place. What it has acknowledged survives a power cut; what it gives back is what it was given,
 //! or an error; after a write that failed it takes no more.
 
+mod check;
 mod checkpoints;
 mod error;
 mod folder;
 mod heads;
 mod opening;
+mod repair;
+mod salvage;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -17,8 +20,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+pub use check::{CheckpointReport, Compacted, Report, ShardReport, check, compact};
 pub use checkpoints::Checkpoint;
 pub use error::StoreError;
+pub use repair::{Kept, Lost, Repaired, repair};
 
 use super::files::Disk;
 use super::{Epoch, RecordNumber, ShardId};
@@ -48,9 +53,9 @@ pub struct Cut {
 
 #[derive(Debug)]
 pub struct Store {
-    folder: Folder,
     connection: Connection,
-    /// Held until the store is dropped, after the connection.
+    folder: Folder,
+    /// Held until the connection is closed.
     _lock: Lock,
     app: String,
     heads: BTreeMap<ShardId, Head>,
@@ -59,6 +64,7 @@ pub struct Store {
     /// The first failed write. A file whose sync failed may lack what later syncs claim: it is not written again.
     failed: Option<StoreError>,
     unsettled: u64,
+    settle_at: u64,
 }
 
 impl Store {
@@ -168,7 +174,7 @@ impl Store {
     /// otherwise the next change does it first.
     pub fn settle(&mut self) -> Result<(), StoreError> {
         self.usable()?;
-        if self.unsettled < SETTLE_BYTES {
+        if self.unsettled < self.settle_at {
             return Ok(());
         }
         let settled = opening::settle(&self.connection, "PASSIVE");

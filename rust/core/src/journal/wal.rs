@@ -89,6 +89,40 @@ impl Log {
         Log { whole: bytes, torn, damage }
     }
 
+    /// The log as it would be if no frame of it were damaged, for a repair, which verifies whatever it reads: with the
+    /// marks and checksums that its frames should have, up to the last end of a transaction.
+    pub fn trusting(bytes: &[u8], page: usize) -> Vec<u8> {
+        let Some(first) = bytes.get(HEADER..HEADER + FRAME_HEADER) else { return Vec::new() };
+        let salts = Header::read(bytes, page).map_or(&first[8..16], |_| &bytes[16..24]);
+        let mut log = Vec::with_capacity(bytes.len());
+        for number in [MAGIC, VERSION, page as u32, 0] {
+            log.extend(number.to_be_bytes());
+        }
+        log.extend(salts);
+        let mut header = Header { big: false, salts: [0; 8], sums: (0, 0) };
+        header.salts.copy_from_slice(salts);
+        let mut sums = header.sum(&log, (0, 0));
+        log.extend(sums.0.to_be_bytes());
+        log.extend(sums.1.to_be_bytes());
+        let mut whole = log.len();
+        for frame in Frame::all(&bytes[HEADER..], page) {
+            if frame.marks(&header) == 0 {
+                break;
+            }
+            sums = frame.sum(&header, sums);
+            log.extend(&frame.bytes[..8]);
+            log.extend(salts);
+            log.extend(sums.0.to_be_bytes());
+            log.extend(sums.1.to_be_bytes());
+            log.extend(&frame.bytes[FRAME_HEADER..]);
+            if frame.commit() {
+                whole = log.len();
+            }
+        }
+        log.truncate(whole);
+        log
+    }
+
     /// Leaves the whole part alone in the file: a new file, since what a failed sync left is not sure to be on the
     /// disk although it can be read.
     pub fn keep(&self, disk: &Disk, path: &Path) -> io::Result<()> {
@@ -133,15 +167,7 @@ impl Header {
         let mut pages = HashSet::new();
         let mut committed = false;
         for (at, frame) in frames.iter().enumerate() {
-            match frame
-                .salts()
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .zip(self.salts.as_chunks::<4>().0)
-                .filter(|(a, b)| a == b)
-                .count()
-            {
+            match frame.marks(self) {
                 0 => continue,
                 1 => return (torn, Some(format!("page {} in it has half of a mark", frame.page()))),
                 _ => {}
@@ -158,7 +184,7 @@ impl Header {
             }
             committed = frame.commit();
         }
-        let begun = rest.get(8..16).is_some_and(|salts| salts == self.salts);
+        let begun = torn > 0 || rest.get(8..16).is_some_and(|salts| salts == self.salts);
         (torn + if begun { rest.len() as u64 } else { 0 }, None)
     }
 }
@@ -185,6 +211,11 @@ impl<'a> Frame<'a> {
 
     fn salts(&self) -> &[u8] {
         &self.bytes[8..16]
+    }
+
+    /// How many of its two salts are the log's: one alone is not what a power cut leaves.
+    fn marks(&self, header: &Header) -> usize {
+        (0..2).filter(|half| self.bytes[8 + half * 4..][..4] == header.salts[half * 4..][..4]).count()
     }
 
     fn sums(&self) -> Sums {

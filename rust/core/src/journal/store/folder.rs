@@ -40,6 +40,11 @@ impl Folder {
         self.dir.join("journal.sqlite.repaired")
     }
 
+    /// Where a repair works; what is left in it is of no use.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join("repair.tmp")
+    }
+
     pub fn checkpoints(&self) -> PathBuf {
         super::checkpoints_folder(&self.dir)
     }
@@ -85,7 +90,8 @@ impl Folder {
             }
             // What a start that was cut off has left is no reason to refuse.
             let left = match name.as_str() {
-                "lock" | "control" | "journal.sqlite.new" | "journal.sqlite.new-wal" => true,
+                "lock" | "control" => true,
+                "journal.sqlite.new" | "journal.sqlite.new-wal" | "journal.sqlite.new-journal" => true,
                 "checkpoints" => fs::read_dir(entry.path()).is_ok_and(|mut entries| entries.next().is_none()),
                 _ => false,
             };

@@ -5,13 +5,14 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::checkpoints::CheckpointRow;
 use super::folder::Folder;
 use super::heads::Head;
 use super::tables::{self, Sum, TABLES};
-use super::{Cut, Store, StoreError};
+use super::{Cut, SETTLE_BYTES, Store, StoreError};
 use crate::clock;
 use crate::journal::files::absent;
 use crate::journal::wal::Log;
@@ -29,7 +30,7 @@ pub(super) fn open(folder: Folder, app: Option<&str>) -> Result<Store, StoreErro
     }
     folder.look()?;
     let lock = folder.lock()?;
-    finish(&folder)?;
+    finish(&folder).map_err(|error| io(&folder, "finishing a repair", &error))?;
     // Looked at again, now that nobody else can make one.
     if !folder.look()? {
         let Some(app) = app else {
@@ -49,28 +50,39 @@ pub(super) fn open(folder: Folder, app: Option<&str>) -> Result<Store, StoreErro
     sinks(&folder, &connection)?;
     // From here on nothing depends on what an earlier run has left in the log.
     settle(&connection, "TRUNCATE").map_err(|error| sqlite(&folder, &error))?;
+    // SQLite has made the log, and does not look whether its name lasts.
+    folder.disk.sync_folder(&folder.dir).map_err(|error| io(&folder, "syncing the folder", &error))?;
     let after = heads.first_key_value().map_or(RecordNumber(0), |(_, head)| head.number);
     let cut = (log.torn > 0).then_some(Cut { after, bytes: log.torn });
-    Ok(Store { folder, connection, _lock: lock, app, heads, schemas, cut, failed: None, unsettled: 0 })
+    Ok(Store {
+        connection,
+        folder,
+        _lock: lock,
+        app,
+        heads,
+        schemas,
+        cut,
+        failed: None,
+        unsettled: 0,
+        settle_at: SETTLE_BYTES,
+    })
 }
 
 /// Puts a repaired journal in the place of the damaged one, which has got another name.
-fn finish(folder: &Folder) -> Result<(), StoreError> {
+pub(super) fn finish(folder: &Folder) -> io::Result<()> {
     let repaired = folder.repaired();
-    let finish = || -> io::Result<()> {
-        for half in ["journal.sqlite.new", "journal.sqlite.new-wal"] {
-            absent(folder.disk.remove(&folder.dir.join(half)))?;
-        }
-        if !repaired.try_exists()? {
-            return Ok(());
-        }
-        absent(folder.disk.remove(&folder.log()))?;
-        // The old log must be gone for good before the new journal can be found beside it.
-        folder.disk.sync_folder(&folder.dir)?;
-        folder.disk.rename(&repaired, &folder.journal())?;
-        folder.disk.sync_folder(&folder.dir)
-    };
-    finish().map_err(|error| io(folder, "finishing a repair", &error))
+    for half in ["journal.sqlite.new", "journal.sqlite.new-wal", "journal.sqlite.new-journal"] {
+        absent(folder.disk.remove(&folder.dir.join(half)))?;
+    }
+    absent(folder.disk.remove_folder(&folder.scratch()))?;
+    if !repaired.try_exists()? {
+        return Ok(());
+    }
+    absent(folder.disk.remove(&folder.log()))?;
+    // The old log must be gone for good before the new journal can be found beside it.
+    folder.disk.sync_folder(&folder.dir)?;
+    folder.disk.rename(&repaired, &folder.journal())?;
+    folder.disk.sync_folder(&folder.dir)
 }
 
 /// A journal without records, under its name only once it is whole.
@@ -126,10 +138,13 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // `Store` takes the log up by itself, since SQLite would keep a failure to itself, and never after a failure.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // First of all: with it SQLite needs no shared memory beside the file.
-    connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
-    connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
+    pragma(connection, "locking_mode = EXCLUSIVE")?;
+    if pragma(connection, "journal_mode = WAL")? != Value::Text("wal".into()) {
+        let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        return Err(rusqlite::Error::SqliteFailure(failure, Some("no log could be made beside the file".into())));
+    }
+    pragma(connection, "wal_autocheckpoint = 0")?;
+    pragma(connection, "journal_size_limit = 67108864")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // A page goes to the log in the commit of its transaction only: `wal` reckons with that.
@@ -140,13 +155,23 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Gives the first cell, and goes on to the end: there a transaction that it was may fail yet.
+fn pragma(connection: &Connection, pragma: &str) -> rusqlite::Result<Value> {
+    let mut statement = connection.prepare(&format!("PRAGMA {pragma}"))?;
+    let mut rows = statement.query([])?;
+    let mut first = Value::Null;
+    while let Some(row) = rows.next()? {
+        first = row.get(0)?;
+    }
+    Ok(first)
+}
+
 /// Writes the log's pages into the journal's file and syncs it.
 pub(super) fn settle(connection: &Connection, how: &str) -> rusqlite::Result<()> {
-    let busy: i64 = connection.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| row.get(0))?;
-    if busy != 0 {
-        return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None));
+    match pragma(connection, &format!("wal_checkpoint({how})"))? {
+        Value::Integer(0) => Ok(()),
+        _ => Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)),
     }
-    Ok(())
 }
 
 /// SQLite's structure, the tables' declarations, whose store it is, and that the heads have their records.
