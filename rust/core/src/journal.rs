@@ -29,6 +29,7 @@ pub mod checkpoint;
 pub mod cut;
 pub mod fence;
 pub mod files;
+pub mod full;
 pub mod record;
 pub mod schema;
 pub mod small;
@@ -65,6 +66,9 @@ pub struct Part {
 /// The sink that takes dead letters: what it has, records need not keep.
 pub const LETTERS: &str = "dead-letters";
 
+/// A checkpoint that has failed is tried again after so long.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// Rows of one record: cutting it holds the turns up.
 const ROWS: usize = 1 << 15;
 
@@ -82,8 +86,21 @@ pub struct Bounds {
     pub checkpoint_bytes: u64,
     /// … or are so old, s.
     pub checkpoint_seconds: f64,
-    /// Records that no checkpoint holds pause what comes from outside, when they are more than this.
+    /// Records that a checkpoint or a sink still needs pause what comes from outside, when they are more than this.
     pub journal_max_bytes: u64,
+    /// Or the sinks that need them lose them.
+    pub slow_sinks: SlowSinks,
+}
+
+/// What becomes of a sink that is more than `journal_max_bytes` behind.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowSinks {
+    /// What comes from outside waits for it.
+    #[default]
+    Wait,
+    /// Its records go; reading on, it is told from which one there are any.
+    Cut,
 }
 
 impl Default for Bounds {
@@ -95,6 +112,7 @@ impl Default for Bounds {
             checkpoint_bytes: 64 << 20,
             checkpoint_seconds: 300.0,
             journal_max_bytes: 1 << 30,
+            slow_sinks: SlowSinks::Wait,
         }
     }
 }
@@ -135,6 +153,8 @@ pub struct Journal {
     cuts: VecDeque<Cut>,
     /// Turns until the newest durable record.
     durable_turns: u64,
+    /// Changes of lanes that are needed in full, for the next record; bounded by the turns of an interval.
+    full: Vec<full::Change>,
     /// Somebody waits for the next record.
     wanted: bool,
     /// What the last record has said of these: the next one says what differs.
@@ -183,7 +203,8 @@ fn mask(class: &Class, which: impl Fn(Save) -> bool) -> Vec<u64> {
     for (at, name) in class.programs.hidden_names.iter().enumerate() {
         // hidden state is as durable as its lane; the alarm of all windows is saved
         let lane = name.rsplit_once('.').map_or("", |(lane, _)| lane);
-        let save = class.decl.columns.iter().find(|column| column.name == lane).map_or(Save::Async, |column| column.save);
+        let save =
+            class.decl.columns.iter().find(|column| column.name == lane).map_or(Save::Async, |column| column.save);
         if which(save) {
             set(declared + at);
         }
@@ -208,9 +229,15 @@ pub fn synced(class: &Class) -> Vec<u64> {
 }
 
 impl Journal {
-    pub(crate) fn new(start: writer::Start, schema: Schema, schema_is_new: bool, shard: &Shard) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        start: writer::Start,
+        schema: Schema,
+        schema_is_new: bool,
+        shard: &Shard,
+    ) -> std::io::Result<Self> {
         let fence = Arc::clone(&shard.exchange.fence);
-        let newest = start.newest;
+        let (newest, kept) = (start.newest, start.kept);
+        let bounds = shard.settings.journal.clone();
         let small = &start.small;
         let marks = small.origins.iter().map(|(name, mark)| (name.clone(), mark.clone())).collect();
         let waiting = small.waiting.keys().copied().collect();
@@ -223,14 +250,15 @@ impl Journal {
             saved: shard.populations.iter().map(saved).collect(),
             schema,
             schema_is_new,
-            writer: Writer::start(start, Arc::clone(&fence), Arc::clone(&shard.wake))?,
+            writer: Writer::start(start, &bounds, Arc::clone(&fence), Arc::clone(&shard.wake))?,
             fence,
-            bounds: shard.settings.journal.clone(),
+            bounds,
             next: RecordNumber(newest.0 + 1),
             cut_at: now,
             first_change: None,
             cuts: VecDeque::new(),
             durable_turns: shard.turns,
+            full: Vec::new(),
             wanted: false,
             marks,
             waiting,
@@ -239,7 +267,7 @@ impl Journal {
             letters: VecDeque::new(),
             last_letter,
             checkpoint_all: true,
-            bytes_since_checkpoint: 0,
+            bytes_since_checkpoint: kept,
             checkpoint_at: now,
             paused: false,
         })
@@ -258,7 +286,9 @@ impl Shard {
         let Some(mut journal) = self.journal.take() else { return };
         self.number_letters(&mut journal);
         let unsaved: usize = self.populations.iter().map(|class| class.table.unsaved()).sum();
-        if journal.first_change.is_none() && self.turns > journal.cuts.back().map_or(journal.durable_turns, |cut| cut.turns) {
+        if journal.first_change.is_none()
+            && self.turns > journal.cuts.back().map_or(journal.durable_turns, |cut| cut.turns)
+        {
             journal.first_change = Some(Instant::now());
         }
         let age = journal.cut_at.elapsed().as_secs_f64();
@@ -325,6 +355,10 @@ impl Shard {
     /// Until a record must be cut though nothing happens.
     pub(crate) fn next_cut(&self) -> Option<Duration> {
         let journal = self.journal.as_ref()?;
+        if journal.paused {
+            // the disk rings when it has come further; a checkpoint that failed does not
+            return Some(RETRY);
+        }
         journal.first_change?;
         let interval = Duration::try_from_secs_f64(journal.bounds.journal_seconds).ok()?;
         Some(interval.saturating_sub(journal.cut_at.elapsed()))
@@ -372,7 +406,8 @@ impl Shard {
         let due = journal.bytes_since_checkpoint >= journal.bounds.checkpoint_bytes
             || journal.bytes_since_checkpoint > 0
                 && journal.checkpoint_at.elapsed().as_secs_f64() >= journal.bounds.checkpoint_seconds;
-        if due && !journal.writer.is_checkpointing() {
+        let may = journal.writer.progress().problem.is_none() || journal.checkpoint_at.elapsed() >= RETRY;
+        if due && may && !journal.writer.is_checkpointing() {
             self.snapshot_to(journal);
         }
     }
@@ -417,6 +452,7 @@ impl Shard {
         journal.checkpoint_all = true;
         for class in &mut self.populations {
             class.synced = synced(class);
+            class.full = full::mask(class);
         }
         Ok(())
     }
@@ -432,7 +468,8 @@ impl Shard {
         self.journal = Some(journal);
     }
 
-    /// Cuts the last record, waits for the disk and closes the store. No turn may follow; what waited at the fence leaves.
+    /// Cuts the last record, waits for the disk, has a checkpoint written for the next start, and closes the store. No turn
+    /// may follow; what waited at the fence leaves.
     ///
     /// Errors: what is not saved, and why.
     pub fn close_journal(&mut self, patience: Duration) -> Result<(), String> {
@@ -440,6 +477,9 @@ impl Shard {
         self.number_letters(&mut journal);
         if journal.fence.failure().is_none() {
             self.cut(&mut journal, true);
+            if journal.bytes_since_checkpoint > 0 && !journal.writer.is_checkpointing() {
+                self.snapshot_to(&mut journal);
+            }
         }
         let ended = journal.writer.close(patience);
         let failure = journal.fence.failure().map(str::to_owned);
@@ -450,6 +490,8 @@ impl Shard {
         match (failure, ended) {
             (Some(reason), _) => Err(reason),
             (None, true) => Ok(()),
+            // only the checkpoint is not done, and records do without it
+            (None, false) if risk.changes == 0 => Ok(()),
             (None, false) => Err(format!(
                 "the disk did not take the last records within {} s: {} changes may be lost",
                 patience.as_secs(),

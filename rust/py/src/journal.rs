@@ -54,7 +54,8 @@ pub struct JournalStatus {
 
 pub fn open_store(state: &mut Inner, folder: PathBuf, forget: &[String]) -> PyResult<Recovered> {
     let found = state.core.open_store(&folder, forget).map_err(RunFailed::new_err)?;
-    let shoal_core::recover::Recovered { is_new, twins, changes, records, checkpoint, seconds, letters, store, notes } = found;
+    let shoal_core::recover::Recovered { is_new, twins, changes, records, checkpoint, seconds, letters, store, notes } =
+        found;
     Ok(Recovered { is_new, twins, changes, records, checkpoint, seconds, letters, store, notes })
 }
 

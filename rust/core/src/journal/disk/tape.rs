@@ -17,6 +17,8 @@ pub(in crate::journal) enum Failure {
     Write,
     /// EIO of a sync. What was to be synced may be on the disk or not, and no later sync brings it there.
     Sync,
+    /// Not once, but always: the file system has no second names.
+    Links,
 }
 
 #[derive(Clone, Debug)]
@@ -26,6 +28,9 @@ pub(super) enum Entry {
     /// The test was told that this is safe.
     Mark(u64),
 }
+
+/// Folders, and files with their bytes, by their paths below the root.
+type Base = Vec<(PathBuf, Option<Vec<u8>>)>;
 
 #[derive(Debug)]
 pub(in crate::journal) struct Tape {
@@ -39,7 +44,7 @@ pub(in crate::journal) struct Tape {
 #[derive(Debug, Default)]
 struct Inner {
     entries: Vec<Entry>,
-    base: Vec<(PathBuf, Option<Vec<u8>>)>,
+    base: Base,
     /// How many steps of its kind are done before it comes, once.
     failure: Option<(Failure, usize)>,
     failed: Option<Step>,
@@ -103,7 +108,7 @@ impl Tape {
         self.inner().entries[from..].iter().filter_map(step).collect()
     }
 
-    pub(super) fn before(&self, point: usize) -> (Vec<(PathBuf, Option<Vec<u8>>)>, Vec<Entry>) {
+    pub(super) fn before(&self, point: usize) -> (Base, Vec<Entry>) {
         let inner = self.inner();
         (inner.base.clone(), inner.entries[..point].to_vec())
     }
@@ -112,6 +117,7 @@ impl Tape {
     pub fn take<T>(&self, step: Step, does: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match self.refusal(&step) {
             Some(Failure::Sync | Failure::Write) => return Err(io::Error::from_raw_os_error(libc::EIO)),
+            Some(Failure::Links) => return Err(io::ErrorKind::Unsupported.into()),
             Some(Failure::NoSpace | Failure::Short) => return Err(io::Error::from_raw_os_error(libc::ENOSPC)),
             None => {}
         }
@@ -133,6 +139,7 @@ impl Tape {
                 matches!(step, Step::Write { .. } | Step::Create(_) | Step::MakeFolder(_) | Step::Link { .. })
             }
             Failure::Write => !is_sync,
+            Failure::Links => return matches!(step, Step::Link { .. }).then_some(failure),
         };
         if !fits {
             return None;
@@ -166,7 +173,7 @@ impl Tape {
 }
 
 /// All folders (without bytes) and files below `at`, by their paths below `root`.
-fn collect(root: &Path, at: &Path, into: &mut Vec<(PathBuf, Option<Vec<u8>>)>) {
+fn collect(root: &Path, at: &Path, into: &mut Base) {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(at).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();

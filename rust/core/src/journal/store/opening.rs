@@ -240,7 +240,7 @@ fn verify(
         rows(folder, connection, "SELECT * FROM checkpoints", CheckpointRow::read, "the table of checkpoints")?;
     for row in &checkpoints {
         let number = row.checkpoint.number;
-        if !heads.get(&row.shard).is_some_and(|head| number <= head.number) {
+        if heads.get(&row.shard).is_none_or(|head| number > head.number) {
             return Err(folder.damaged(format!("the checkpoint at record {} is of no shard's records", number.0)));
         }
     }

@@ -91,9 +91,10 @@ fn views(folder: &Folder, page: u32) -> io::Result<Vec<View>> {
         log => log?,
     };
     let Log { whole, damage, .. } = Log::scan(&folder.log(), page)?;
-    let all = [true, damage.is_none(), log.is_empty()];
+    let (trusting, sure) = Log::trusting(&log, page as usize);
+    let all = [sure, damage.is_none(), log.is_empty()];
     let mut views = Vec::new();
-    for (at, log) in [Log::trusting(&log, page as usize), whole, Vec::new()].into_iter().enumerate() {
+    for (at, log) in [trusting, whole, Vec::new()].into_iter().enumerate() {
         let copy = folder.scratch().join(format!("{at}.sqlite"));
         io::copy(&mut File::open(folder.journal())?, &mut folder.disk.create(&copy)?)?;
         folder.disk.create(&folder.scratch().join(format!("{at}.sqlite-wal")))?.write_all(&log)?;
