@@ -80,8 +80,8 @@ class RunOptions:
 class Run:
     """One run of an app: made, driven and read in one thread; ``until_done`` may be awaited once.
 
-    ``config`` None: from the environment and the defaults. Making it raises ``DeclarationError`` and ``ConfigError``, and
-    ``RunFailed`` where the store cannot be used; ``totals`` may be read until ``close``.
+    ``config`` None: from the environment and the defaults. Making it raises ``DeclarationError`` and ``ConfigError``,
+    and ``RunFailed`` where the store cannot be used; ``totals`` may be read until ``close``.
     """
 
     def __init__(self, app: App[Any], config: Any = None, options: RunOptions = RunOptions()) -> None:
@@ -100,13 +100,18 @@ class Run:
         self.shard = Shard(data, self.classes, functions, self.replay, False)
         # what the store held; None: there is no store
         self.recovered: Recovered | None = None
-        if options.store is not None:
-            self.recovered = self.shard.open_store(options.store, list(options.forget))
         letters = options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl"
-        if self.recovered is None:
-            self.dead_letters = DeadLetterFile(letters)
-        else:
-            self.dead_letters = DeadLetterFile(letters, self.recovered.letters, self.recovered.store)
+        try:
+            if options.store is not None:
+                self.recovered = self.shard.open_store(options.store, list(options.forget))
+            if self.recovered is None:
+                self.dead_letters = DeadLetterFile(letters)
+            else:
+                self.dead_letters = DeadLetterFile(letters, self.recovered.letters, self.recovered.store)
+        except RunFailed:
+            # another run may have the store
+            self.shard.close()
+            raise
         self._letters_kept = 0
         # the dead letter that ended a strict run
         self.stopped_by: DeadLetter | None = None
@@ -115,6 +120,7 @@ class Run:
         # where it serves, as a URL; "" where it does not
         self.address = ""
         self._start = Spent.now()
+        self._earlier = 0
         self._feeders: list[Feeder] = []
         self._failure: BaseException | None = None
         self._draining = False
@@ -127,7 +133,8 @@ class Run:
 
     def totals(self) -> Totals:
         numbers = {source.declaration.name: source.number for source in self.sources if source.number >= 0}
-        return Totals.of(self.shard, numbers, [p.name for p in self.declaration.populations], self._start)
+        names = [p.name for p in self.declaration.populations]
+        return Totals.of(self.shard, numbers, names, self._start, self._earlier)
 
     def listen(self) -> list[str]:
         """Opens the port of the options, if there is one; else the first batch does. What the operator should know.
@@ -187,8 +194,12 @@ class Run:
         if self.address:
             sys.setswitchinterval(SWITCH_SECONDS)
         for source in self.sources:
+            # opening it takes what the store says of it
+            mark = self.shard.mark(source.name)
             source.open(self.shard)
-        self._feeders = [Feeder(source, self.shard) for source in self.sources if source.records is not None]
+            if source.records is not None:
+                self._feeders.append(Feeder(source, self.shard, mark))
+        self._earlier = self.totals().read if self.recovered is not None else 0
         self._loop.add_reader(self.shard.fileno(), self._wake)
         self._go_on()
 
@@ -351,16 +362,18 @@ def once(app: App[Any], config: Any = None, options: RunOptions = RunOptions(onc
         run.close()
 
 
-def serve(app: App[Any], *, host: str, port: int) -> None:
-    """``app.run()``: as ``shoal run --host HOST --port PORT``, config from the environment and the app's TOML file.
+def serve(app: App[Any], *, host: str, port: int, store: str | os.PathLike[str] | None = None) -> None:
+    """``app.run()``: as ``shoal run --host HOST --port PORT --store DIR``, config from the environment and the app's
+    TOML file.
 
     Leaves the process with the exit code of ``shoal run`` where that is not 0.
     """
     from shoal.cli.faults import Fault
     from shoal.cli.run import run_app
 
+    options = RunOptions(host=host, port=port, store=None if store is None else Path(store), signals=True)
     try:
-        code = run_app(app, Path(app._place.file), RunOptions(host=host, port=port, signals=True))
+        code = run_app(app, Path(app._place.file), options)
     except Fault as fault:
         print(f"shoal: {fault}", file=sys.stderr)
         code = fault.code

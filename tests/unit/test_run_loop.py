@@ -96,6 +96,15 @@ class FakeShard:
     def size(self, population: int) -> int:
         return 1
 
+    def mark(self, source: str) -> None:
+        return None
+
+    def journal(self) -> None:
+        return None
+
+    def close_journal(self, seconds: float) -> None:
+        self.said.append("save")
+
     def stop_reading(self) -> None:
         self.said.append("stop reading")
 
@@ -155,7 +164,7 @@ def test_a_run_drains_and_stops_its_twins_when_its_sources_are_exhausted() -> No
     app.ingest("x.jsonl", One.go)
     shard = drive(Run(app, options=RunOptions(once=True)))
     assert shard.applied == ["a", "b", "on_stop"]
-    assert shard.said == ["stop reading", "stop"]
+    assert shard.said == ["stop reading", "stop", "save"]
 
 
 def test_an_iterable_is_fed_a_chunk_a_time() -> None:
@@ -209,7 +218,7 @@ def test_strict_ends_at_the_first_dead_letter() -> None:
     assert looped.stopped_by is not None
     assert looped.stopped_by.sequence == 3
     assert shard.applied == []
-    assert shard.said == []
+    assert shard.said == ["save"]
     assert looped.dead_letters.path.read_bytes().count(b"\n") == 1
 
 
@@ -292,7 +301,7 @@ def test_a_drain_that_takes_too_long_ends_with_what_still_waits(monkeypatch: pyt
             await running
 
     asyncio.run(main())
-    assert shard_of(looped).said == ["stop reading"]
+    assert shard_of(looped).said == ["stop reading", "save"]
 
 
 def test_a_second_stop_ends_at_once() -> None:
@@ -309,7 +318,7 @@ def test_a_second_stop_ends_at_once() -> None:
             await running
 
     asyncio.run(main())
-    assert shard_of(looped).said == ["stop reading"]
+    assert shard_of(looped).said == ["stop reading", "save"]
 
 
 def test_once_gives_the_totals_and_closes() -> None:
