@@ -102,9 +102,6 @@ class FakeShard:
     def journal(self) -> None:
         return None
 
-    def close_journal(self, seconds: float) -> None:
-        self.said.append("save")
-
     def stop_reading(self) -> None:
         self.said.append("stop reading")
 
@@ -164,7 +161,7 @@ def test_a_run_drains_and_stops_its_twins_when_its_sources_are_exhausted() -> No
     app.ingest("x.jsonl", One.go)
     shard = drive(Run(app, options=RunOptions(once=True)))
     assert shard.applied == ["a", "b", "on_stop"]
-    assert shard.said == ["stop reading", "stop", "save"]
+    assert shard.said == ["stop reading", "stop"]
 
 
 def test_an_iterable_is_fed_a_chunk_a_time() -> None:
@@ -218,7 +215,7 @@ def test_strict_ends_at_the_first_dead_letter() -> None:
     assert looped.stopped_by is not None
     assert looped.stopped_by.sequence == 3
     assert shard.applied == []
-    assert shard.said == ["save"]
+    assert shard.said == []
     assert looped.dead_letters.path.read_bytes().count(b"\n") == 1
 
 
@@ -301,7 +298,7 @@ def test_a_drain_that_takes_too_long_ends_with_what_still_waits(monkeypatch: pyt
             await running
 
     asyncio.run(main())
-    assert shard_of(looped).said == ["stop reading", "save"]
+    assert shard_of(looped).said == ["stop reading"]
 
 
 def test_a_second_stop_ends_at_once() -> None:
@@ -318,7 +315,7 @@ def test_a_second_stop_ends_at_once() -> None:
             await running
 
     asyncio.run(main())
-    assert shard_of(looped).said == ["stop reading", "save"]
+    assert shard_of(looped).said == ["stop reading"]
 
 
 def test_once_gives_the_totals_and_closes() -> None:

@@ -32,8 +32,7 @@ MORE = f"""\
 example:
   shoal run transit.py --store state --set limit=25 --watch "/bus/*"
 
-A config field is taken from --set, else from APPNAME_FIELD in the environment,
-else from [config] in transit.toml or app.toml beside the app, else its default.
+A config field: --set, $APPNAME_FIELD, [config] in transit.toml, its default.
 {EXITS}"""
 
 
@@ -43,7 +42,7 @@ def add(commands: Any) -> None:
     option("app", metavar="APP.PY[:APP]", help="the file, and the app where it makes several")
     option("--set", metavar="FIELD=VALUE", action="append", default=[], dest="sets", help="set a config field")
     option("--reload", action="store_true", help="start anew whenever the app's files change")
-    option("--store", metavar="DIR", type=Path, help="keep the state in this folder, and go on with what it holds")
+    option("--store", metavar="DIR", type=Path, help="keep the state in this folder, and go on from it")
     option("--forget", metavar="NAME", action="append", default=[], help="a class or CLASS.LANE of DIR that may go")
     add_options(option)
     parser.set_defaults(command=command)
