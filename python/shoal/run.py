@@ -324,7 +324,7 @@ class Run:
         """The last record. After a failure of the core or the disk there is none: what was durable is what counts."""
         self._left = True
         self._forget()
-        if self._failure is not None and not isinstance(self._failure, RunFailed):
+        if self.recovered is None or (self._failure is not None and not isinstance(self._failure, RunFailed)):
             return
         try:
             self.shard.close_journal(SAVE_SECONDS)
