@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from killing import Reference, killed, reference
-
 from apps import CASES
+from killing import Reference, killed, reference
 
 References = Callable[[str], Reference]
 
