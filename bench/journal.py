@@ -1,6 +1,7 @@
 """The journal: what it costs beside a run without one, what it writes, how fast a store is read back."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import events
 from measure import Ran, Sample, Stopwatch, drive
+from server import generate, server
 from table import Row, ratio
 from twins import Fix
 from w1 import folds
@@ -20,7 +22,7 @@ from shoal.settings import Settings
 from shoal.sources.opening import Source
 from shoal.turn import Runner
 
-CONTENDERS = ["off", "on", "checkpoint", "records", "stop"]
+CONTENDERS = ["off", "on", "checkpoint", "records", "stop", "fsync", "sync"]
 RUNS = 7
 
 
@@ -35,8 +37,12 @@ def measure(contender: str) -> Sample:
                 return read_back(store, checkpoint=True)
             case "records":
                 return read_back(store, checkpoint=False)
-            case _:
+            case "stop":
                 return longest_stop(store)
+            case "fsync":
+                return fsyncs(store)
+            case _:
+                return synced(store)
 
 
 @contextmanager
@@ -170,6 +176,28 @@ def longest_stop(store: Path) -> Sample:
     }
 
 
+def fsyncs(store: Path) -> Sample:
+    """Appends of one page to a file, each synced: what the disk can do alone."""
+    store.mkdir()
+    page = bytes(4096)
+    count, until = 0, time.perf_counter() + 2.0
+    with (store / "file").open("wb", buffering=0) as file:
+        while time.perf_counter() < until:
+            file.write(page)
+            os.fsync(file.fileno())
+            count += 1
+    return {"rate": count / 2.0}
+
+
+def synced(store: Path) -> Sample:
+    """Commands to sync lanes from 100 connections, until their sum has come back, which is when they are durable."""
+    with server("sync.py", options=["--store", str(store)]) as (port, pid):
+        got = generate("cmd", port, pid, ["--count", "1000000", "--conns", "100", "--nodes", "100", "--node-base", "9"])
+    if got["processed"] != got["sent"]:
+        raise SystemExit(f"not all commands were processed: {got}")
+    return {"rate": got["processed_per_s"], "cpu_rate": got["processed"] / got["server_cpu_s"]}
+
+
 def rows(medians: dict[str, Sample], _loop: Sample) -> list[Row]:
     off, on = medians["off"], medians["on"]
     wall, cpu = on["wall_rate"] / off["wall_rate"], on["rate"] / off["rate"]
@@ -190,6 +218,11 @@ def rows(medians: dict[str, Sample], _loop: Sample) -> list[Row]:
             stop["stop"] <= 0.02,
             detail,
         )
+    )
+    times = medians["sync"]["rate"] / medians["fsync"]["rate"]
+    detail = f"{medians['sync']['rate']:,.0f} commands a second; the file alone {medians['fsync']['rate']:,.0f} fsyncs"
+    made.append(
+        Row("`sync` commands of 100 connections", f"{times:,.0f} × the fsyncs", "≥ 100 ×", times >= 100, detail)
     )
     for name, what in (("checkpoint", "a checkpoint"), ("records", "records")):
         rate = medians[name]["twins"] / medians[name]["seconds"]

@@ -138,6 +138,12 @@ impl Shard {
         if self.mounted.is_some() {
             self.unmount();
         }
+        // an event that has made its twin follows in the same batch: no record is cut between the two
+        if self.hand.is_some()
+            && let Some(envelope) = self.hand.take()
+        {
+            return self.bring(envelope);
+        }
         if self.left == 0 {
             return Some(Step::Idle);
         }
@@ -155,11 +161,6 @@ impl Shard {
                 self.fail(kind, &reason);
             }
             return None;
-        }
-        if self.hand.is_some()
-            && let Some(envelope) = self.hand.take()
-        {
-            return self.bring(envelope);
         }
         if !self.released.is_empty()
             && let Some(envelope) = self.released.pop_front()

@@ -67,11 +67,11 @@ pub struct Part {
 /// The sink that takes dead letters: what it has, records need not keep.
 pub const LETTERS: &str = "dead-letters";
 
-/// A checkpoint that has failed is tried again after so long.
-const RETRY: Duration = Duration::from_secs(10);
-
 /// Rows of one record: cutting it holds the turns up.
 const ROWS: usize = 1 << 15;
+
+/// A checkpoint that a full journal waits for is tried so often, s.
+const AGAIN_SECONDS: f64 = 1.0;
 
 /// When records are cut, and what may wait (docs/settings.md).
 #[derive(Clone, Debug, Deserialize)]
@@ -274,6 +274,11 @@ impl Journal {
         })
     }
 
+    /// Records that no checkpoint holds are more than they may be: what comes from outside waits for one.
+    fn is_overfull(&self) -> bool {
+        self.writer.progress().kept_bytes > self.bounds.journal_max_bytes
+    }
+
     fn risk(&self, turns: u64) -> Risk {
         let first = self.cuts.front().map(|cut| cut.since).or(self.first_change);
         let seconds = first.map_or(0.0, |first| first.elapsed().as_secs_f64());
@@ -320,10 +325,9 @@ impl Shard {
         if journal.cuts.is_empty() && journal.first_change.is_none() {
             journal.durable_turns = self.turns;
         }
-        let progress = journal.writer.progress();
         journal.paused = journal.risk(self.turns).seconds > journal.bounds.max_loss_seconds
             || journal.writer.waiting() > journal.bounds.journal_queue_bytes
-            || progress.kept_bytes > journal.bounds.journal_max_bytes;
+            || journal.is_overfull();
     }
 
     /// A sync lane was written by the turn that is being kept: nothing leaves before the next record is durable.
@@ -353,16 +357,16 @@ impl Shard {
         self.journal.as_ref()?.fence.failure()
     }
 
-    /// Until a record must be cut though nothing happens.
+    /// Until a record must be cut, or a checkpoint tried again, though nothing happens.
     pub(crate) fn next_cut(&self) -> Option<Duration> {
         let journal = self.journal.as_ref()?;
-        if journal.paused {
-            // the disk rings when it has come further; a checkpoint that failed does not
-            return Some(RETRY);
-        }
-        journal.first_change?;
-        let interval = Duration::try_from_secs_f64(journal.bounds.journal_seconds).ok()?;
-        Some(interval.saturating_sub(journal.cut_at.elapsed()))
+        let after = |seconds: f64, since: Instant| {
+            Some(Duration::try_from_secs_f64(seconds).ok()?.saturating_sub(since.elapsed()))
+        };
+        let checkpoint = journal.is_overfull() && !journal.writer.is_checkpointing();
+        let checkpoint = if checkpoint { after(AGAIN_SECONDS, journal.checkpoint_at) } else { None };
+        let cut = journal.first_change.and_then(|_| after(journal.bounds.journal_seconds, journal.cut_at));
+        cut.into_iter().chain(checkpoint).min()
     }
 
     pub fn journal_status(&self) -> Option<Status> {
@@ -404,10 +408,13 @@ impl Shard {
     }
 
     fn take_checkpoint(&mut self, journal: &mut Journal) {
+        let age = journal.checkpoint_at.elapsed().as_secs_f64();
         let due = journal.bytes_since_checkpoint >= journal.bounds.checkpoint_bytes
-            || journal.bytes_since_checkpoint > 0
-                && journal.checkpoint_at.elapsed().as_secs_f64() >= journal.bounds.checkpoint_seconds;
-        let may = journal.writer.progress().problem.is_none() || journal.checkpoint_at.elapsed() >= RETRY;
+            || journal.bytes_since_checkpoint > 0 && age >= journal.bounds.checkpoint_seconds
+            || journal.is_overfull();
+        // one that has failed is tried again, but not at once
+        let may =
+            journal.writer.progress().problem.is_none() && journal.bytes_since_checkpoint > 0 || age >= AGAIN_SECONDS;
         if due && may && !journal.writer.is_checkpointing() {
             self.snapshot_to(journal);
         }

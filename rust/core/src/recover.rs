@@ -200,11 +200,10 @@ impl Shard {
     }
 
     fn take_up_timers(&mut self, small: &Small, present: &Schema) {
-        let mut timers: Vec<_> =
-            small.timers.iter().filter_map(|(timer, armed)| Some((self.timer_key(timer, present)?, *armed))).collect();
-        timers.sort_unstable_by_key(|(_, armed)| armed.number);
-        for (key, armed) in timers {
-            self.timers.set(key, armed.due, armed.every);
+        for (timer, armed) in &small.timers {
+            if let Some(key) = self.timer_key(timer, present) {
+                self.timers.restore(key, armed.due, armed.every, armed.number);
+            }
         }
         // periods that the app did not have before begin now
         for (number, class) in self.populations.iter().enumerate() {

@@ -63,6 +63,13 @@ impl Timers {
         }
     }
 
+    /// A timer of a store, under the number that it had there.
+    pub fn restore(&mut self, key: TimerKey, due: i64, every: Option<i64>, number: u64) {
+        self.next_number = self.next_number.max(number.saturating_add(1));
+        self.armed.insert(key, Armed { due, number, every });
+        self.heap.push(Reverse((due, number, key)));
+    }
+
     pub fn cancel(&mut self, key: TimerKey) {
         if self.armed.remove(&key).is_some()
             && let Some(changed) = &mut self.changed

@@ -312,6 +312,7 @@ impl Shard {
             journal.note_in_full(population, turn);
         }
         population.table.keep(turn.row, &mut turn.log);
+        // a twin that goes takes its sync lanes with it
         let is_synced = meets(&population.synced, &turn.log.touched) || turn.deleted && !population.synced.is_empty();
         for at in &population.member_of {
             self.memberships[*at].mark_touched(turn.row, &turn.log.touched);

@@ -58,6 +58,8 @@ impl Shard {
             || change.groups.is_some()
             || !letters.is_empty()
             || journal.schema_is_new
+            // somebody waits for this number, though all that has changed is gone again
+            || journal.wanted
             || whole && journal.rest != rest;
         let mut out = Out(journal.writer.spare());
         change.write(&mut out);

@@ -13,6 +13,8 @@ use crate::window::Pane;
 
 /// Behind the last population.
 const NO_POPULATION: u64 = 0;
+/// Twins made between two records: many times what a batch of turns can make.
+const MOST_IDS: u64 = 1 << 24;
 /// What of a population stands where.
 const SOME: u8 = 0;
 const ALL: u8 = 1;
@@ -27,7 +29,8 @@ pub(super) fn write_population(
 ) -> bool {
     let rows = changes.rows(table);
     let births: Vec<(TwinId, u32)> = changes.births(table).collect();
-    if rows.is_empty() && births.is_empty() && changes.deaths.is_empty() && changes.is_plain() {
+    let spent = changes.has_spent_ids(table);
+    if rows.is_empty() && !spent && changes.deaths.is_empty() && changes.is_plain() {
         return false;
     }
     out.number(schema.id.0.into());
@@ -262,6 +265,10 @@ type Target<'a> = Option<(&'a StoredPopulation, &'a mut Population)>;
 fn read_population(input: &mut In<'_>, from: &StoredPopulation, mut to: Target<'_>) -> Read<u64> {
     let next = input.number()?;
     if let Some((_, table)) = &mut to {
+        // garbled ids must not make room for billions
+        if next > table.next_id().saturating_add(MOST_IDS) {
+            return Err(Garbled);
+        }
         table.spend_ids(next);
     }
     let mut id = 0u64;
@@ -279,7 +286,6 @@ fn read_population(input: &mut In<'_>, from: &StoredPopulation, mut to: Target<'
             table.remove(row);
         }
     }
-    // no id is beyond the next one: a garbled one must not make room for billions
     if births.last().is_some_and(|(id, _)| id.0 >= next) {
         return Err(Garbled);
     }

@@ -200,10 +200,12 @@ fn population(
     let mut columns = Vec::new();
     for (name, kind, hidden) in lanes.chain(hidden) {
         let label = format!("{}.{name}", decl.name);
+        let lane = if hidden { name.rsplit_once('.').map_or(name.as_str(), |(lane, _)| lane) } else { name.as_str() };
+        let is_gone = gone(&format!("{}.{lane}", decl.name));
         let known =
             old.iter().flat_map(|old| &old.columns).find(|column| column.name == name && column.hidden == hidden);
-        let known = known.filter(|_| !gone(&label));
-        let id = match known {
+        // hidden state goes with its lane
+        let id = match known.filter(|_| !is_gone) {
             None => fresh(),
             Some(known) if known.kind == kind => known.id,
             // an int becomes a float when it is read
@@ -227,23 +229,24 @@ fn population(
         };
         maps.push(StoredMap { id, name: map.name.clone(), key: map.key, value: map.value });
     }
-    let mut named = |name: EcoString, old: Option<&Vec<Named>>| {
+    let mut named = |lane: &str, name: EcoString, old: Option<&Vec<Named>>| {
         let known = old.into_iter().flatten().find(|known| known.name == name);
+        let known = known.filter(|_| lane.is_empty() || !gone(&format!("{}.{lane}", decl.name)));
         let id = known.map_or_else(&mut fresh, |known| known.id);
         Named { id, name }
     };
     // panes of another length or kind mean something else
-    let lane = |spec: &crate::window::Spec| {
+    let windows = class.programs.windows.iter().map(|spec| {
         let lane = &decl.columns[spec.out as usize].name;
-        ecow::eco_format!("{lane} {:?} {:?}", spec.kind, spec.span)
-    };
-    let windows = class.programs.windows.iter().map(|spec| named(lane(spec), old.map(|old| &old.windows))).collect();
-    let methods = decl.timers.iter().map(|timer| timer.name.clone());
-    let holds = class.programs.holds.iter().map(|(_, out, _)| {
-        let lane = &decl.columns[*out as usize].name;
-        ecow::eco_format!("{lane}.hold")
+        named(lane, ecow::eco_format!("{lane} {:?} {:?}", spec.kind, spec.span), old.map(|old| &old.windows))
     });
-    let timers = methods.chain(holds).map(|name| named(name, old.map(|old| &old.timers))).collect();
+    let windows = windows.collect();
+    let methods = decl.timers.iter().map(|timer| ("", timer.name.clone()));
+    let holds = class.programs.holds.iter().map(|(_, out, _)| {
+        let lane = decl.columns[*out as usize].name.as_str();
+        (lane, ecow::eco_format!("{lane}.hold"))
+    });
+    let timers = methods.chain(holds).map(|(lane, name)| named(lane, name, old.map(|old| &old.timers))).collect();
     let id = old.map_or_else(
         || {
             *next_population += 1;

@@ -12,6 +12,11 @@ use crate::population::PopulationId;
 use crate::shard::Shard;
 use crate::value::Value;
 
+mod crashing;
+mod garbled;
+mod schemas;
+mod turns;
+
 /// A class with every kind of lane that has hidden state, and a group of its twins.
 const DECLARATION: &str = r#"{
     "app": "journal", "zone": "UTC",

@@ -410,6 +410,8 @@ impl<'a> Thread<'a> {
         let mut state = self.shared.lock();
         state.checkpointing = false;
         state.progress.problem = Some(reason);
+        drop(state);
+        self.shared.wake.ring();
     }
 
     fn end_checkpoint(
@@ -454,6 +456,9 @@ impl<'a> Thread<'a> {
         state.progress.checkpoint = number.0;
         state.progress.checkpoint_seconds = took.as_secs_f64();
         state.progress.kept_bytes = kept;
+        drop(state);
+        // the shard may wait for room
+        self.shared.wake.ring();
         Ok(())
     }
 }

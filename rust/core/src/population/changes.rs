@@ -59,6 +59,11 @@ impl Changes {
         self.panes.is_empty() && self.maps.iter().all(MapChanges::is_empty)
     }
 
+    /// Twins were made since the last cut, which may be gone again.
+    pub fn has_spent_ids(&self, table: &Population) -> bool {
+        self.first != table.next_id
+    }
+
     /// Rows with changes, and those of newborns, in order.
     pub fn rows(&self, table: &Population) -> Vec<u32> {
         let mut rows: Vec<u32> = table.dirty_rows.iter().copied().filter(|row| table.id(*row).is_some()).collect();
