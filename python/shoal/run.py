@@ -20,6 +20,7 @@ import msgspec
 
 from shoal._core import DeadLetter, Recovered, Shard
 from shoal.config import load
+from shoal.control import Control
 from shoal.dead_letters import FLUSH_SECONDS, DeadLetterFile
 from shoal.declaration import Declaration
 from shoal.errors import RunFailed
@@ -119,6 +120,8 @@ class Run:
         self.interrupted = False
         # where it serves, as a URL; "" where it does not
         self.address = ""
+        # made by ``listen``
+        self._control: Control | None = None
         self._start = Spent.now()
         self._earlier = 0
         self._feeders: list[Feeder] = []
@@ -137,14 +140,18 @@ class Run:
         return Totals.of(self.shard, numbers, names, self._start, self._earlier)
 
     def listen(self) -> list[str]:
-        """Opens the port of the options, if there is one; else the first batch does. What the operator should know.
+        """Opens the port of the options, if there is one, and the store's socket; else the first batch does. What the
+        operator should know.
 
-        Raises ``RunFailed`` where it is taken or no address of this machine.
+        Raises ``RunFailed`` where the port is taken or no address of this machine.
         """
-        if self.options.port is None or self.address:
-            return []
-        host, port, notes = self.shard.serve(self.options.host, self.options.port)
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        notes: list[str] = []
+        if self.options.port is not None and not self.address:
+            host, port, notes = self.shard.serve(self.options.host, self.options.port)
+            self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        if self.options.store is not None and self._control is None:
+            self._control = Control(self.options.store, self.shard)
+            notes += self._control.bind()
         return notes
 
     def stop(self) -> None:
@@ -169,16 +176,24 @@ class Run:
         with self.app.running(self.config):
             try:
                 self._open()
+                if self._control is not None:
+                    await self._control.serve()
                 await self._ended.wait()
                 await self._drain()
             finally:
+                if self._control is not None:
+                    self._control.leave()
                 self._save()
+                if self._control is not None:
+                    await self._control.close()
                 self._leave()
         if self._failure is not None:
             raise self._failure
         return self.totals()
 
     def close(self) -> None:
+        if self._control is not None:
+            self._control.leave()
         self.shard.close()
 
     # -- the loop

@@ -23,10 +23,11 @@ use crate::envelope::DeadLetter;
 use crate::population::changed::Changed;
 use crate::shard::{Class, Counts, Shard};
 
-mod backup;
+pub mod backup;
 pub mod bytes;
 pub mod checkpoint;
 pub mod cut;
+pub mod export;
 pub mod fence;
 pub mod files;
 pub mod full;

@@ -105,7 +105,7 @@ impl Shard {
         Ok(found)
     }
 
-    fn load(
+    pub(crate) fn load(
         &mut self,
         store: &Store,
         checkpoint: &Checkpoint,
@@ -123,7 +123,7 @@ impl Shard {
     }
 
     /// Applies the records from `from` on. Gives the newest one's number, their cells and entries, and how many they were.
-    fn replay(
+    pub(crate) fn replay(
         &mut self,
         store: &Store,
         shard: ShardId,
@@ -295,7 +295,8 @@ impl From<StoreError> for Unreadable {
     }
 }
 
-fn schemas(store: &Store) -> Result<Vec<Schema>, Refused> {
+/// All that the store's records were written with, in the order of their numbers.
+pub(crate) fn schemas(store: &Store) -> Result<Vec<Schema>, Refused> {
     let schema = |(number, text): (&u32, &String)| {
         let garbled = |error: serde_json::Error| {
             let folder = store.dir().display();

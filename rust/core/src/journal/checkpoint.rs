@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub use self::error::{Cause, CheckpointError};
 use self::head::{Counted, CountedMap, Head};
 pub use self::loading::load;
-use self::names::Names;
+pub(super) use self::names::Names;
 use self::part::Folder;
 use self::tables::{Tables, segments};
 use super::Part;
@@ -28,6 +28,9 @@ use super::schema::Schema;
 use crate::declaration::Segment;
 use crate::population::Snapshot;
 pub use crate::population::changed::Changed;
+
+/// The file with all that is not a table.
+pub(super) const SMALL: &str = head::FILE;
 
 /// What a checkpoint is made of; the lists are by population, in the order of the schema.
 pub struct Job {
