@@ -1,4 +1,4 @@
-"""Apps that are killed, and what they read. Each takes the folder with its records; each has a store's every trouble."""
+"""Apps that are killed, and what they read. Each takes the folder with its records."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One run of an app with a store, in a process of its own, to be killed: ``python driver.py APP RECORDS FOLDER``.
 
 ``RECORDS`` has what the app reads. ``FOLDER`` is the run's: its store (``-`` behind it: none), its dead letters, and at
-the end its state, in ``state.json``. Tells on standard output how far it is: ``opening``, ``opened RECORDS CHECKPOINT``,
-``ended``.
+the end its state, in ``state.json``. Tells on standard output how far it is: ``opening``,
+``opened RECORDS CHECKPOINT``, ``ended``.
 """
 
 from __future__ import annotations

@@ -96,7 +96,15 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..60)
 }
 
+/// What is done after a commit.
+type Each<'a> = &'a mut dyn FnMut(&mut Shard);
+
 fn run(shard: &mut Shard) {
+    run_and(shard, &mut |_| {});
+}
+
+/// Until nothing waits; calls back after each commit.
+fn run_and(shard: &mut Shard, each: Each<'_>) {
     loop {
         shard.batch(Duration::from_secs(10));
         loop {
@@ -110,6 +118,7 @@ fn run(shard: &mut Shard) {
             }
         }
         shard.commit();
+        each(shard);
         if !shard.waiting() {
             break;
         }
@@ -128,52 +137,66 @@ fn admit(shard: &mut Shard) {
 }
 
 fn set(shard: &mut Shard, bus: u8, lane: &str, value: Value) {
+    set_and(shard, bus, lane, value, &mut |_| {});
+}
+
+fn set_and(shard: &mut Shard, bus: u8, lane: &str, value: Value, each: Each<'_>) {
     let node = Node::Uri(format!("/bus/{bus}").into());
     shard.post("test".into(), node, Lane::Named(lane.into()), Body::Tree(value));
-    run(shard);
+    run_and(shard, each);
 }
 
 fn perform(shard: &mut Shard, act: &Act) {
+    perform_and(shard, act, &mut |_| {});
+}
+
+fn perform_and(shard: &mut Shard, act: &Act, each: Each<'_>) {
     let stop = |stop: u8| Value::Text(format!("stop {stop}").into());
     match act {
         Act::Report(bus, speed, n) => {
             let body = [("speed".into(), Value::Float(*speed)), ("n".into(), Value::Int(*n))];
-            set(shard, *bus, "report", Value::Map(body.into()));
+            set_and(shard, *bus, "report", Value::Map(body.into()), each);
         }
         Act::Route(bus, route) => {
-            set(shard, *bus, "route", route.as_ref().map_or(Value::Null, |route| Value::Text(route.as_str().into())))
+            set_and(shard, *bus, "route", route.as_ref().map_or(Value::Null, |route| Value::Text(route.as_str().into())), each)
         }
-        Act::Where(bus, lat, lon) => set(shard, *bus, "where", Value::Point(*lat, *lon)),
+        Act::Where(bus, lat, lon) => set_and(shard, *bus, "where", Value::Point(*lat, *lon), each),
         Act::Notes(bus, n, text) => {
             let notes = [Value::Int(*n), Value::Null, Value::Text(text.as_str().into()), Value::Float(0.5)];
-            set(shard, *bus, "notes", Value::List(notes.into()))
+            set_and(shard, *bus, "notes", Value::List(notes.into()), each)
         }
-        Act::Scratch(bus, n) => set(shard, *bus, "scratch", Value::Int(*n)),
-        Act::Put(bus, at, n) => set(shard, *bus, "stops", Value::List([stop(*at), Value::Int(*n)].into())),
-        Act::Take(bus, at) => set(shard, *bus, "stops", Value::List([stop(*at)].into())),
+        Act::Scratch(bus, n) => set_and(shard, *bus, "scratch", Value::Int(*n), each),
+        Act::Put(bus, at, n) => set_and(shard, *bus, "stops", Value::List([stop(*at), Value::Int(*n)].into()), each),
+        Act::Take(bus, at) => set_and(shard, *bus, "stops", Value::List([stop(*at)].into()), each),
         Act::Any(bus, key, text) => {
             let entry = [Value::List([Value::Int(*key)].into()), Value::Text(text.as_str().into())];
-            set(shard, *bus, "any", Value::List(entry.into()))
+            set_and(shard, *bus, "any", Value::List(entry.into()), each)
         }
         Act::Clear(bus) => {
             let node = Node::Uri(format!("/bus/{bus}").into());
             shard.post("test".into(), node, Lane::Map(0), Body::Bulk(crate::envelope::Bulk::Clear));
-            run(shard);
+            run_and(shard, each);
         }
         Act::Delete(bus) => {
             let found = shard.populations[0].table.find(format!("{bus}").as_bytes());
             if let Some(row) = found {
                 shard.forget_twin(PopulationId(0), row);
             }
-            run(shard);
+            run_and(shard, each);
         }
         Act::Advance(by) => {
             let to = shard.clock.now() + by;
             shard.clock.reach(to);
-            run(shard);
+            run_and(shard, each);
         }
-        Act::Commit => _ = shard.commit(),
-        Act::Checkpoint => shard.checkpoint(),
+        Act::Commit => {
+            shard.commit();
+            each(shard);
+        }
+        Act::Checkpoint => {
+            shard.checkpoint();
+            each(shard);
+        }
     }
 }
 
