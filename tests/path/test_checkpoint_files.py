@@ -65,7 +65,8 @@ app.ingest("fixes.jsonl", Bus.report)
 SEEN = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 FIXES: list[dict[str, Any]] = [
     {"id": "7", "lat": 52.5, "lon": 13.25, "speed": 10.0, "line": 1, "at": SEEN.isoformat(), "stop": "Nord"},
-    {"id": "a/b", "lat": 1.0, "lon": 2.0, "speed": 3.0, "line": 2**62, "at": SEEN.isoformat(), "stop": "größer als zwölf"},
+    {"id": "a/b", "lat": 1.0, "lon": 2.0, "speed": 3.0, "line": 2**62, "at": SEEN.isoformat(),
+     "stop": "größer als zwölf"},
     {"id": "7", "lat": 52.5, "lon": 13.5, "speed": 20.0, "line": 1, "at": SEEN.isoformat(), "stop": "Nord",
      "extra": {"z": 3.0, "a": [1, None]}},
 ]  # fmt: skip
