@@ -13,8 +13,14 @@ import events
 from measure import Sample, interleaved
 from table import REFERENCE, Row, markdown
 
-BENCHES = ["w1", "lanes", "twins", "rollup", "maps", "recon", "server"]
-FILES = {"w1": events.w1, "twins": events.buses, "rollup": events.readings, "maps": events.buses}
+BENCHES = ["w1", "lanes", "twins", "rollup", "maps", "recon", "server", "journal"]
+FILES = {
+    "w1": events.w1,
+    "journal": events.buses,
+    "twins": events.buses,
+    "rollup": events.readings,
+    "maps": events.buses,
+}
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,9 +133,9 @@ def first_answer() -> Sample:
 
 
 @contextmanager
-def server(app: str = "app.py", units: str = "handler") -> Iterator[tuple[int, int]]:
+def server(app: str = "app.py", units: str = "handler", options: Sequence[str] = ()) -> Iterator[tuple[int, int]]:
     """A served app, answering; its port and its process."""
-    command = [sys.executable, "-m", "shoal.cli", "run", str(HERE / app), "--port", "0"]
+    command = [sys.executable, "-m", "shoal.cli", "run", str(HERE / app), "--port", "0", *options]
     environment = {**os.environ, "UNITS": units}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, cwd=FOLDER

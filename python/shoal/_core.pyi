@@ -333,6 +333,10 @@ class Shard:
         """Dead letters up to this number are in their file, on the disk."""
     def checkpoint(self) -> None:
         """Begins a checkpoint now."""
+    def begin_backup(self, to: str | PathLike[str]) -> None:
+        """Has the store copied into a folder, in the background. RunFailed while another copy is made."""
+    def backup_answer(self) -> str | None:
+        """What was copied; None: it is not done yet. RunFailed: it could not be."""
     def close_journal(self, seconds: float) -> None:
         """Saves all that has happened and closes the store; no turn may follow. RunFailed: what is not saved."""
     def close(self) -> None:
@@ -411,6 +415,17 @@ def frozen(value: Any, /) -> Any:
 def warp_fields(frame: str, /) -> str:
     """The fields of a WARP frame as JSON."""
 
+# Stores that nobody runs. Bytes are JSON: ``shoal.stores``. Errors: RunFailed.
+
+def store_check(folder: str | PathLike[str]) -> bytes: ...
+def store_compact(folder: str | PathLike[str]) -> bytes: ...
+def store_repair(folder: str | PathLike[str], app: str | None = None) -> bytes: ...
+def store_export(folder: str | PathLike[str], to: str | PathLike[str], format: str) -> bytes:
+    """``format``: "arrow" or "jsonl"."""
+
+def store_backup(folder: str | PathLike[str], to: str | PathLike[str]) -> int:
+    """The number of the last record that is in the copy."""
+
 __all__ = [
     "Cell",
     "Counts",
@@ -429,5 +444,10 @@ __all__ = [
     "recon_dumps",
     "recon_loads",
     "recon_tagged",
+    "store_backup",
+    "store_check",
+    "store_compact",
+    "store_export",
+    "store_repair",
     "warp_fields",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -155,11 +156,14 @@ class App(Generic[C]):
         """Sends the changes of a lane to a sink."""
         raise not_yet("app.emit", "sinks")
 
-    def run(self, *, host: str = "127.0.0.1", port: int = 9001) -> None:
-        """Runs and serves the app until Ctrl-C or SIGTERM, as ``shoal run`` does; port 0 is any that is free."""
+    def run(self, *, host: str = "127.0.0.1", port: int = 9001, store: str | os.PathLike[str] | None = None) -> None:
+        """Runs and serves the app until Ctrl-C or SIGTERM, as ``shoal run`` does; port 0 is any that is free.
+
+        ``store`` is the folder that keeps the state across runs; None: nothing is saved.
+        """
         from shoal.run import serve
 
-        serve(self, host=host, port=port)
+        serve(self, host=host, port=port, store=store)
 
     def test(self, *, strict: bool = True, config: C = MISSING) -> AbstractContextManager[Kit]:
         """A run in memory, on a clock that the test moves: ``with app.test() as t:``.

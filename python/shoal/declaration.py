@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True):
     journal_max_bytes: int = 1_073_741_824
     checkpoint_bytes: int = 67_108_864
     checkpoint_seconds: float = 300.0
+    slow_sinks: Literal["wait", "cut"] = "wait"
     # of the server: rust/core/src/limits.rs
     io_threads: int = 1
     max_connections: int = 16_384

@@ -20,6 +20,7 @@ import msgspec
 
 from shoal._core import DeadLetter, Recovered, Shard
 from shoal.config import load
+from shoal.control import Control
 from shoal.dead_letters import FLUSH_SECONDS, DeadLetterFile
 from shoal.declaration import Declaration
 from shoal.errors import RunFailed
@@ -100,13 +101,18 @@ class Run:
         self.shard = Shard(data, self.classes, functions, self.replay, False)
         # what the store held; None: there is no store
         self.recovered: Recovered | None = None
-        if options.store is not None:
-            self.recovered = self.shard.open_store(options.store, list(options.forget))
         letters = options.dead_letters or Path("dead-letters") / f"{app.name}.jsonl"
-        if self.recovered is None:
-            self.dead_letters = DeadLetterFile(letters)
-        else:
-            self.dead_letters = DeadLetterFile(letters, self.recovered.letters, self.recovered.store)
+        try:
+            if options.store is not None:
+                self.recovered = self.shard.open_store(options.store, list(options.forget))
+            if self.recovered is None:
+                self.dead_letters = DeadLetterFile(letters)
+            else:
+                self.dead_letters = DeadLetterFile(letters, self.recovered.letters, self.recovered.store)
+        except RunFailed:
+            # another run may have the store
+            self.shard.close()
+            raise
         self._letters_kept = 0
         # the dead letter that ended a strict run
         self.stopped_by: DeadLetter | None = None
@@ -114,7 +120,10 @@ class Run:
         self.interrupted = False
         # where it serves, as a URL; "" where it does not
         self.address = ""
+        # made by ``listen``
+        self._control: Control | None = None
         self._start = Spent.now()
+        self._earlier = 0
         self._feeders: list[Feeder] = []
         self._failure: BaseException | None = None
         self._draining = False
@@ -127,17 +136,22 @@ class Run:
 
     def totals(self) -> Totals:
         numbers = {source.declaration.name: source.number for source in self.sources if source.number >= 0}
-        return Totals.of(self.shard, numbers, [p.name for p in self.declaration.populations], self._start)
+        names = [p.name for p in self.declaration.populations]
+        return Totals.of(self.shard, numbers, names, self._start, self._earlier)
 
     def listen(self) -> list[str]:
-        """Opens the port of the options, if there is one; else the first batch does. What the operator should know.
+        """Opens the port of the options, if there is one, and the store's socket; else the first batch does. What the
+        operator should know.
 
-        Raises ``RunFailed`` where it is taken or no address of this machine.
+        Raises ``RunFailed`` where the port is taken or no address of this machine.
         """
-        if self.options.port is None or self.address:
-            return []
-        host, port, notes = self.shard.serve(self.options.host, self.options.port)
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        notes: list[str] = []
+        if self.options.port is not None and not self.address:
+            host, port, notes = self.shard.serve(self.options.host, self.options.port)
+            self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        if self.options.store is not None and self._control is None:
+            self._control = Control(self.options.store, self.shard)
+            notes += self._control.bind()
         return notes
 
     def stop(self) -> None:
@@ -162,16 +176,24 @@ class Run:
         with self.app.running(self.config):
             try:
                 self._open()
+                if self._control is not None:
+                    await self._control.serve()
                 await self._ended.wait()
                 await self._drain()
             finally:
+                if self._control is not None:
+                    self._control.leave()
                 self._save()
+                if self._control is not None:
+                    await self._control.close()
                 self._leave()
         if self._failure is not None:
             raise self._failure
         return self.totals()
 
     def close(self) -> None:
+        if self._control is not None:
+            self._control.leave()
         self.shard.close()
 
     # -- the loop
@@ -192,6 +214,7 @@ class Run:
             source.open(self.shard)
             if source.records is not None:
                 self._feeders.append(Feeder(source, self.shard, mark))
+        self._earlier = self.totals().read if self.recovered is not None else 0
         self._loop.add_reader(self.shard.fileno(), self._wake)
         self._go_on()
 
@@ -354,16 +377,18 @@ def once(app: App[Any], config: Any = None, options: RunOptions = RunOptions(onc
         run.close()
 
 
-def serve(app: App[Any], *, host: str, port: int) -> None:
-    """``app.run()``: as ``shoal run --host HOST --port PORT``, config from the environment and the app's TOML file.
+def serve(app: App[Any], *, host: str, port: int, store: str | os.PathLike[str] | None = None) -> None:
+    """``app.run()``: as ``shoal run --host HOST --port PORT --store DIR``, config from the environment and the app's
+    TOML file.
 
     Leaves the process with the exit code of ``shoal run`` where that is not 0.
     """
     from shoal.cli.faults import Fault
     from shoal.cli.run import run_app
 
+    options = RunOptions(host=host, port=port, store=None if store is None else Path(store), signals=True)
     try:
-        code = run_app(app, Path(app._place.file), RunOptions(host=host, port=port, signals=True))
+        code = run_app(app, Path(app._place.file), options)
     except Fault as fault:
         print(f"shoal: {fault}", file=sys.stderr)
         code = fault.code

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from shoal._core import Counts, Shard
+    from shoal._core import Counts, JournalStatus, Shard
 
 
 class Spent(NamedTuple):
@@ -28,7 +28,9 @@ class Spent(NamedTuple):
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts of one moment of a run. ``sources`` is by the sources' names, in the order of ``app.ingest``."""
+    """Counts of one moment of a run, with those of earlier runs where a store has them. ``sources`` is by the sources'
+    names, in the order of ``app.ingest``.
+    """
 
     sources: dict[str, Counts]
     # commands of connections, HTTP requests and programs
@@ -37,15 +39,23 @@ class Totals:
     # by the classes' names
     twins: dict[str, int]
     spent: Spent
+    # None: there is no store
+    journal: JournalStatus | None = None
+    # of the events read, those of earlier runs with the store
+    earlier: int = 0
 
     @classmethod
-    def of(cls, shard: Shard, sources: dict[str, int], populations: list[str], start: Spent) -> Totals:
+    def of(
+        cls, shard: Shard, sources: dict[str, int], populations: list[str], start: Spent, earlier: int = 0
+    ) -> Totals:
         return cls(
             {name: shard.counts(number) for name, number in sources.items()},
             shard.outside_counts(),
             shard.inner_counts(),
             {name: shard.size(number) for number, name in enumerate(populations)},
             Spent.now().since(start),
+            shard.journal(),
+            earlier,
         )
 
     @property
@@ -79,7 +89,7 @@ class Totals:
         if self.outside.read:
             lines.append(f"from outside: {self.outside.read:,} sent = {_right_side(self.outside, filtered=False)}")
         lines.append(f"between twins: {self.inner.read:,} sent = {_right_side(self.inner, filtered=False)}")
-        rate = self.read / self.spent.wall if self.spent.wall > 0 else 0.0
+        rate = (self.read - self.earlier) / self.spent.wall if self.spent.wall > 0 else 0.0
         wall, cpu = self.spent
         lines.append(f"{count(self.all_twins, 'twin')}, {rate:,.0f} events/s, {wall:.2f} s, CPU {cpu:.2f} s")
         return lines
@@ -96,3 +106,11 @@ def _right_side(counts: Counts, *, filtered: bool) -> str:
 def count(number: int, noun: str) -> str:
     """``1 twin``, ``1,234 twins``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size(number: int) -> str:
+    """``900 bytes``, ``1.7 MB``: of a file."""
+    if number < 1_000:
+        return count(number, "byte")
+    unit, scale = next((unit, scale) for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if number >= scale)
+    return f"{number / scale:,.1f} {unit}"

@@ -110,7 +110,7 @@ def test_a_real_shard_has_them_at_their_positions(tmp_path: Path, monkeypatch: p
         go = Command(str)
 
     app.ingest([1, 2, 3, 4, 5], One.go)
-    monkeypatch.setattr(run, "Feeder", lambda source, shard: Feeder(source, shard, (3, [1, 2])))
+    monkeypatch.setattr(run, "Feeder", lambda source, shard, _mark: Feeder(source, shard, (3, [1, 2])))
     letters: list[DeadLetter] = []
     options = RunOptions(once=True, dead_letters=tmp_path / "dead.jsonl", on_dead_letters=letters.extend)
     totals = once(app, options=options)

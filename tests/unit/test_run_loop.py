@@ -96,6 +96,12 @@ class FakeShard:
     def size(self, population: int) -> int:
         return 1
 
+    def mark(self, source: str) -> None:
+        return None
+
+    def journal(self) -> None:
+        return None
+
     def stop_reading(self) -> None:
         self.said.append("stop reading")
 

@@ -4,12 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from shoal.cli import command, find, get, link, ls, recon, run, sync, twin, warp
+from shoal.cli import command, find, get, link, ls, recon, run, store, sync, twin, warp
 from shoal.cli.faults import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_USAGE, Fault, drop_output
 
 # As the help lists them.
 COMMANDS = {
-    "run an app": (run, twin),
+    "run an app": (run, twin, store),
     "ask a server": (ls, get, find, sync, link, command),
     "filter lines": (recon, warp),
 }
@@ -62,6 +62,6 @@ def _parser() -> argparse.ArgumentParser:
         names = [name for name in commands.choices if name not in before]
         words = {action.dest: action.help for action in commands._choices_actions}
         lines.extend(f"  {name:<10}{words[name]}" for name in names)
-    lines += ["", "example: shoal run transit.py, and beside it shoal ls, shoal get /bus/7,", "shoal link /bus/7 speed"]
+    lines += ["", "example: shoal run transit.py, and beside it shoal ls, shoal get /bus/7"]
     parser.epilog = "\n".join([*lines, "", "shoal COMMAND --help says more."])
     return parser

@@ -30,11 +30,9 @@ exit code: {EXIT_DONE} done, {EXIT_STRICT} dead letter (--strict), {EXIT_USAGE} 
 
 MORE = f"""\
 example:
-  shoal run transit.py --set limit=25 --watch /city --watch "/bus/*"
-  curl http://127.0.0.1:9001/city
+  shoal run transit.py --store state --set limit=25 --watch "/bus/*"
 
-A config field is taken from --set, else from APPNAME_FIELD in the environment,
-else from [config] in transit.toml or app.toml beside the app, else its default.
+A config field: --set, $APPNAME_FIELD, [config] in transit.toml, its default.
 {EXITS}"""
 
 
@@ -44,6 +42,8 @@ def add(commands: Any) -> None:
     option("app", metavar="APP.PY[:APP]", help="the file, and the app where it makes several")
     option("--set", metavar="FIELD=VALUE", action="append", default=[], dest="sets", help="set a config field")
     option("--reload", action="store_true", help="start anew whenever the app's files change")
+    option("--store", metavar="DIR", type=Path, help="keep the state in this folder, and go on from it")
+    option("--forget", metavar="NAME", action="append", default=[], help="a class or CLASS.LANE of DIR that may go")
     add_options(option)
     parser.set_defaults(command=command)
 
@@ -82,8 +82,11 @@ def command(chosen: argparse.Namespace) -> int:
         from shoal.cli.reload import keep_running
 
         return keep_running(chosen.app)
+    if chosen.forget and chosen.store is None:
+        raise Fault("--forget says what of a store may go: give its folder, too, with --store DIR")
     app, path = load_app(chosen.app)
-    return run_app(app, path, options_of(chosen), chosen.sets, chosen.watch)
+    options = dataclasses.replace(options_of(chosen), store=chosen.store, forget=tuple(chosen.forget))
+    return run_app(app, path, options, chosen.sets, chosen.watch)
 
 
 def run_app(
@@ -114,13 +117,13 @@ def run_app(
             found = settings_from(bounds, f"[settings] of {toml}")
             app.settings = msgspec.structs.replace(app.settings, **{name: getattr(found, name) for name in bounds})
         run = Run(app, config, options)
-        progress = choose(run, list(watched))
-    except (ConfigError, DeclarationError) as error:
+    except (ConfigError, DeclarationError, RunFailed) as error:
         raise Fault(explain(error)) from error
     try:
         try:
+            progress = choose(run, list(watched))
             notes = run.listen()
-        except RunFailed as error:
+        except (DeclarationError, RunFailed) as error:
             raise Fault(explain(error)) from error
         for note in notes:
             print(f"shoal: {note}", file=sys.stderr)
@@ -128,9 +131,31 @@ def run_app(
             print(f"serving {run.address}{hint}", flush=True)
         elif hint:
             print(f"running {app.name}{hint}", flush=True)
+        _tell_store(run, hint)
         return with_loop(_drive(run, progress, failures))
     finally:
         run.close()
+
+
+def _tell_store(run: "Run", hint: str) -> None:
+    """Whether the state is kept, and what of it was found."""
+    from shoal.totals import count
+
+    store, found = run.options.store, run.recovered
+    if found is None:
+        if run.address and not hint:
+            print("shoal: nothing is saved: give --store DIR to keep the state", file=sys.stderr)
+        return
+    for note in found.notes:
+        print(f"shoal: {note}", file=sys.stderr)
+    if found.is_new:
+        print(f"shoal: store {store}: new", file=sys.stderr)
+        return
+    where = f"{count(found.records, 'record')}, no checkpoint"
+    if found.checkpoint:
+        where = f"checkpoint {found.checkpoint:,}, {count(found.records, 'record')} behind it"
+    seconds = f"{found.seconds:.1f}" if found.seconds >= 0.1 else f"{found.seconds:.3f}"
+    print(f"shoal: store {store}: {count(found.twins, 'twin')} in {seconds} s ({where})", file=sys.stderr)
 
 
 async def _drive(run: "Run", progress: "Progress", failures: Failures) -> int:
@@ -155,7 +180,7 @@ async def _drive(run: "Run", progress: "Progress", failures: Failures) -> int:
 
 def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseException | None) -> int:
     """Prints what has happened; the exit code."""
-    from shoal.totals import count
+    from shoal.totals import count, size
 
     for line in failures.lines():
         print(f"shoal: {line}", file=sys.stderr)
@@ -165,6 +190,11 @@ def _closing(run: "Run", totals: "Totals", failures: Failures, failure: BaseExce
     if letters.written:
         after = f" (after the {letters.start:,} bytes of earlier runs)" if letters.start else ""
         lines.append(f"{count(letters.written, 'dead letter')} in {letters.path}{after}")
+    if totals.journal is not None:
+        journal = totals.journal
+        checkpoint = f"checkpoint {journal.checkpoint:,}" if journal.checkpoint else "no checkpoint yet"
+        written = f"{count(journal.records, 'record')}, {size(journal.bytes)}"
+        lines.append(f"store {run.options.store}: {written}, {checkpoint}")
     try:
         print(*lines, sep="\n", flush=True)
     except BrokenPipeError:

@@ -26,7 +26,7 @@ def add_command(commands: Any, name: str, words: str, more: str) -> tuple[argpar
 def add_server(option: Option) -> None:
     """The last options of each of these commands."""
     option("--url", help="the server (else $SHOAL_URL, else http://127.0.0.1:9001)")
-    option("--timeout", metavar="S", type=_seconds, default=10.0, help="wait at most so many seconds for an answer")
+    option("--timeout", metavar="S", type=seconds, default=10.0, help="wait at most so many seconds for an answer")
 
 
 def add_format(option: Option) -> None:
@@ -79,11 +79,12 @@ def _parsed(text: str) -> "Address":
         raise Fault(str(error)) from None
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Of an option."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
+        number = 0.0
+    if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return seconds
+    return number

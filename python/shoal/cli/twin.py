@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
     option("--look", metavar="N", type=_count, default=10_000, help="records to look at (10,000)")
     option("--eject", metavar="APP.PY", type=Path, help="write the program and end")
     option("--force", action="store_true", help="let --eject replace a file")
+    option("--store", metavar="DIR", type=Path, help=argparse.SUPPRESS)
     add_options(lambda *names, **settings: option(*names, **{**settings, "help": argparse.SUPPRESS}))
     parser.set_defaults(command=command)
 
@@ -48,6 +49,12 @@ def command(chosen: argparse.Namespace) -> int:
     from shoal.infer.model import Unclear
     from shoal.infer.report import lines
 
+    if chosen.store is not None:
+        file, store = shlex.quote(chosen.file), shlex.quote(str(chosen.store))
+        raise Fault(
+            "a store keeps the state of a program, and shoal twin infers its own anew each time: write it down with\n"
+            f"  shoal twin {file} --eject app.py\nand run that with\n  shoal run app.py --store {store}"
+        )
     choices = _choices(chosen)
     try:
         look = Look(chosen.file, chosen.look)

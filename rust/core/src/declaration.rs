@@ -57,7 +57,7 @@ pub struct PopulationDecl {
     pub members: Vec<MembersDecl>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Segment {
     Literal(EcoString),

@@ -23,12 +23,14 @@ use crate::envelope::DeadLetter;
 use crate::population::changed::Changed;
 use crate::shard::{Class, Counts, Shard};
 
-mod backup;
+pub mod backup;
 pub mod bytes;
 pub mod checkpoint;
 pub mod cut;
+pub mod export;
 pub mod fence;
 pub mod files;
+pub mod full;
 pub mod record;
 pub mod schema;
 pub mod small;
@@ -85,8 +87,21 @@ pub struct Bounds {
     pub checkpoint_bytes: u64,
     /// … or are so old, s.
     pub checkpoint_seconds: f64,
-    /// Records that no checkpoint holds pause what comes from outside, when they are more than this.
+    /// Records that a checkpoint or a sink still needs pause what comes from outside, when they are more than this.
     pub journal_max_bytes: u64,
+    /// Or the sinks that need them lose them.
+    pub slow_sinks: SlowSinks,
+}
+
+/// What becomes of a sink that is more than `journal_max_bytes` behind.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowSinks {
+    /// What comes from outside waits for it.
+    #[default]
+    Wait,
+    /// Its records go; reading on, it is told from which one there are any.
+    Cut,
 }
 
 impl Default for Bounds {
@@ -98,6 +113,7 @@ impl Default for Bounds {
             checkpoint_bytes: 64 << 20,
             checkpoint_seconds: 300.0,
             journal_max_bytes: 1 << 30,
+            slow_sinks: SlowSinks::Wait,
         }
     }
 }
@@ -138,6 +154,8 @@ pub struct Journal {
     cuts: VecDeque<Cut>,
     /// Turns until the newest durable record.
     durable_turns: u64,
+    /// Changes of lanes that are needed in full, for the next record; bounded by the turns of an interval.
+    full: Vec<full::Change>,
     /// Somebody waits for the next record.
     wanted: bool,
     /// What the last record has said of these: the next one says what differs.
@@ -186,7 +204,8 @@ fn mask(class: &Class, which: impl Fn(Save) -> bool) -> Vec<u64> {
     for (at, name) in class.programs.hidden_names.iter().enumerate() {
         // hidden state is as durable as its lane; the alarm of all windows is saved
         let lane = name.rsplit_once('.').map_or("", |(lane, _)| lane);
-        let save = class.decl.columns.iter().find(|column| column.name == lane).map_or(Save::Async, |column| column.save);
+        let save =
+            class.decl.columns.iter().find(|column| column.name == lane).map_or(Save::Async, |column| column.save);
         if which(save) {
             set(declared + at);
         }
@@ -211,9 +230,15 @@ pub fn synced(class: &Class) -> Vec<u64> {
 }
 
 impl Journal {
-    pub(crate) fn new(start: writer::Start, schema: Schema, schema_is_new: bool, shard: &Shard) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        start: writer::Start,
+        schema: Schema,
+        schema_is_new: bool,
+        shard: &Shard,
+    ) -> std::io::Result<Self> {
         let fence = Arc::clone(&shard.exchange.fence);
-        let newest = start.newest;
+        let (newest, kept) = (start.newest, start.kept);
+        let bounds = shard.settings.journal.clone();
         let small = &start.small;
         let marks = small.origins.iter().map(|(name, mark)| (name.clone(), mark.clone())).collect();
         let waiting = small.waiting.keys().copied().collect();
@@ -226,14 +251,15 @@ impl Journal {
             saved: shard.populations.iter().map(saved).collect(),
             schema,
             schema_is_new,
-            writer: Writer::start(start, Arc::clone(&fence), Arc::clone(&shard.wake))?,
+            writer: Writer::start(start, &bounds, Arc::clone(&fence), Arc::clone(&shard.wake))?,
             fence,
-            bounds: shard.settings.journal.clone(),
+            bounds,
             next: RecordNumber(newest.0 + 1),
             cut_at: now,
             first_change: None,
             cuts: VecDeque::new(),
             durable_turns: shard.turns,
+            full: Vec::new(),
             wanted: false,
             marks,
             waiting,
@@ -242,7 +268,7 @@ impl Journal {
             letters: VecDeque::new(),
             last_letter,
             checkpoint_all: true,
-            bytes_since_checkpoint: 0,
+            bytes_since_checkpoint: kept,
             checkpoint_at: now,
             paused: false,
         })
@@ -266,7 +292,9 @@ impl Shard {
         let Some(mut journal) = self.journal.take() else { return };
         self.number_letters(&mut journal);
         let unsaved: usize = self.populations.iter().map(|class| class.table.unsaved()).sum();
-        if journal.first_change.is_none() && self.turns > journal.cuts.back().map_or(journal.durable_turns, |cut| cut.turns) {
+        if journal.first_change.is_none()
+            && self.turns > journal.cuts.back().map_or(journal.durable_turns, |cut| cut.turns)
+        {
             journal.first_change = Some(Instant::now());
         }
         let age = journal.cut_at.elapsed().as_secs_f64();
@@ -383,8 +411,11 @@ impl Shard {
         let age = journal.checkpoint_at.elapsed().as_secs_f64();
         let due = journal.bytes_since_checkpoint >= journal.bounds.checkpoint_bytes
             || journal.bytes_since_checkpoint > 0 && age >= journal.bounds.checkpoint_seconds
-            || journal.is_overfull() && age >= AGAIN_SECONDS;
-        if due && !journal.writer.is_checkpointing() {
+            || journal.is_overfull();
+        // one that has failed is tried again, but not at once
+        let may =
+            journal.writer.progress().problem.is_none() && journal.bytes_since_checkpoint > 0 || age >= AGAIN_SECONDS;
+        if due && may && !journal.writer.is_checkpointing() {
             self.snapshot_to(journal);
         }
     }
@@ -429,6 +460,7 @@ impl Shard {
         journal.checkpoint_all = true;
         for class in &mut self.populations {
             class.synced = synced(class);
+            class.full = full::mask(class);
         }
         Ok(())
     }
@@ -444,7 +476,8 @@ impl Shard {
         self.journal = Some(journal);
     }
 
-    /// Cuts the last record, waits for the disk and closes the store. No turn may follow; what waited at the fence leaves.
+    /// Cuts the last record, waits for the disk, has a checkpoint written for the next start, and closes the store. No turn
+    /// may follow; what waited at the fence leaves.
     ///
     /// Errors: what is not saved, and why.
     pub fn close_journal(&mut self, patience: Duration) -> Result<(), String> {
@@ -452,6 +485,9 @@ impl Shard {
         self.number_letters(&mut journal);
         if journal.fence.failure().is_none() {
             self.cut(&mut journal, true);
+            if journal.bytes_since_checkpoint > 0 && !journal.writer.is_checkpointing() {
+                self.snapshot_to(&mut journal);
+            }
         }
         let ended = journal.writer.close(patience);
         let failure = journal.fence.failure().map(str::to_owned);
@@ -462,6 +498,8 @@ impl Shard {
         match (failure, ended) {
             (Some(reason), _) => Err(reason),
             (None, true) => Ok(()),
+            // only the checkpoint is not done, and records do without it
+            (None, false) if risk.changes == 0 => Ok(()),
             (None, false) => Err(format!(
                 "the disk did not take the last records within {} s: {} changes may be lost",
                 patience.as_secs(),

@@ -11,6 +11,7 @@
 //!   `window`s are folds over a part of the events, `history` keeps them, `maps` are child tables, `undo` takes everything back
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
+//! - `journal`: what is saved at a commit; `recover`: how it comes back
 //!
 //! `recon` is Swim's data language, `warp` its envelopes.
 //!

@@ -449,7 +449,9 @@ impl Links {
             let is_staged = {
                 let mut outbox = peer.outbox();
                 if outbox.is_staged() {
-                    slow.extend(outbox.release().into_iter().map(|(link, overflow)| (Arc::clone(&peer), link, overflow)));
+                    slow.extend(
+                        outbox.release().into_iter().map(|(link, overflow)| (Arc::clone(&peer), link, overflow)),
+                    );
                 }
                 outbox.is_staged()
             };

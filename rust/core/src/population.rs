@@ -15,8 +15,8 @@ use ecow::EcoString;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
-pub use self::changes::{Changes, MapChanges};
 use self::changed::{Changed, Segments};
+pub use self::changes::{Changes, MapChanges};
 use self::chunk::{Chunked, ChunkedViews, inline_view};
 use self::column::{Column, Misfit, fit};
 use crate::declaration::{ColumnType, PopulationDecl, Watched};

@@ -90,9 +90,11 @@ impl Shard {
         self.take_up(&small, &present, grown, &mut found);
         let epoch = store.claim(shard).map_err(text)?;
         let newest = newest.max(RecordNumber(found.checkpoint));
-        let start = Start { store, shard, epoch, small, newest, checkpoint };
+        let kept = store.bytes_since(shard, RecordNumber(found.checkpoint)).map_err(text)?;
+        let start = Start { store, shard, epoch, small, newest, checkpoint, kept };
         for class in &mut self.populations {
             class.table.keep_changes();
+            class.table.take_changed();
             class.synced = crate::journal::synced(class);
         }
         self.timers.keep_changes();
@@ -103,7 +105,7 @@ impl Shard {
         Ok(found)
     }
 
-    fn load(
+    pub(crate) fn load(
         &mut self,
         store: &Store,
         checkpoint: &Checkpoint,
@@ -114,14 +116,14 @@ impl Shard {
         let loaded = checkpoint::load(&folder, &checkpoint.parts, schemas, present, &mut self.populations)
             .map_err(|error| error.to_string())?;
         let mut small = Small::default();
-        small
-            .read(&mut In::new(&loaded))
-            .map_err(|garbled| format!("{}: {garbled}; run shoal store repair {}", folder.display(), store.dir().display()))?;
+        small.read(&mut In::new(&loaded)).map_err(|garbled| {
+            format!("{}: {garbled}; run shoal store repair {}", folder.display(), store.dir().display())
+        })?;
         Ok(small)
     }
 
     /// Applies the records from `from` on. Gives the newest one's number, their cells and entries, and how many they were.
-    fn replay(
+    pub(crate) fn replay(
         &mut self,
         store: &Store,
         shard: ShardId,
@@ -134,7 +136,10 @@ impl Shard {
         let classes = &mut self.populations;
         let read = store.read(shard, from, |number, schema, body| {
             let Some(stored) = schemas.iter().find(|known| known.number == schema) else {
-                return Err(Unreadable::Record(format!("record {} names schema {schema}, and there is none", number.0)));
+                return Err(Unreadable::Record(format!(
+                    "record {} names schema {schema}, and there is none",
+                    number.0
+                )));
             };
             let count = record::apply(body, stored, present, classes, small)
                 .map_err(|garbled| Unreadable::Record(format!("record {}: {garbled}", number.0)))?;
@@ -205,7 +210,8 @@ impl Shard {
             for (timer, decl) in class.decl.timers.iter().enumerate() {
                 let Some(every) = decl.every else { continue };
                 for twin in class.table.live().filter_map(|row| class.table.id(row)) {
-                    let key = TimerKey { population: PopulationId(number as u16), twin, timer: TimerNumber(timer as u16) };
+                    let key =
+                        TimerKey { population: PopulationId(number as u16), twin, timer: TimerNumber(timer as u16) };
                     if self.timers.get(key).is_none() {
                         self.timers.set(key, self.clock.now().saturating_add(every), Some(every));
                     }
@@ -289,11 +295,14 @@ impl From<StoreError> for Unreadable {
     }
 }
 
-fn schemas(store: &Store) -> Result<Vec<Schema>, Refused> {
+/// All that the store's records were written with, in the order of their numbers.
+pub(crate) fn schemas(store: &Store) -> Result<Vec<Schema>, Refused> {
     let schema = |(number, text): (&u32, &String)| {
         let garbled = |error: serde_json::Error| {
             let folder = store.dir().display();
-            format!("{folder}: schema {number} cannot be read ({error}). Restore a backup, or run shoal store repair {folder}")
+            format!(
+                "{folder}: schema {number} cannot be read ({error}). Restore a backup, or run shoal store repair {folder}"
+            )
         };
         serde_json::from_str(text).map_err(garbled)
     };

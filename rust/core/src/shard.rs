@@ -43,6 +43,10 @@ pub struct Class {
     pub groups: Vec<usize>,
     /// With a journal: a bit for each `save="sync"` lane; empty where there is none.
     pub synced: Vec<u64>,
+    /// With a journal: a bit for each lane of which every turn's change is kept; empty where there is none.
+    pub full: Vec<u64>,
+    /// Their names.
+    pub full_lanes: Vec<EcoString>,
 }
 
 impl Class {
@@ -205,7 +209,17 @@ impl Shard {
                 zone: zone.clone(),
             };
             let plans = decl.commands.iter().map(plan).collect();
-            populations.push(Class { table, programs, plans, decl, member_of: Vec::new(), groups: Vec::new(), synced: Vec::new() });
+            populations.push(Class {
+                table,
+                programs,
+                plans,
+                decl,
+                member_of: Vec::new(),
+                groups: Vec::new(),
+                synced: Vec::new(),
+                full: Vec::new(),
+                full_lanes: Vec::new(),
+            });
         }
         let mut memberships = Vec::new();
         for group in 0..populations.len() {

@@ -306,6 +306,11 @@ impl Shard {
                 self.links.note_command(turn.population, turn.row, population, command, &turn.record);
             }
         }
+        if crate::journal::full::concerns(population, &turn.log.touched)
+            && let Some(journal) = &mut self.journal
+        {
+            journal.note_in_full(population, turn);
+        }
         population.table.keep(turn.row, &mut turn.log);
         // a twin that goes takes its sync lanes with it
         let is_synced = meets(&population.synced, &turn.log.touched) || turn.deleted && !population.synced.is_empty();
@@ -390,6 +395,11 @@ impl Shard {
                     self.links.note(population, row, class, &self.turn.log);
                 }
                 let class = &mut self.populations[population.0 as usize];
+                if crate::journal::full::concerns(class, &self.turn.log.touched)
+                    && let Some(journal) = &mut self.journal
+                {
+                    journal.note_in_full(class, &self.turn);
+                }
                 class.table.keep(row, &mut self.turn.log);
                 if meets(&class.synced, &self.turn.log.touched) {
                     self.raise_fence();

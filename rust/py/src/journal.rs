@@ -1,6 +1,7 @@
 //! The journal of a shard, for the loop.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{TryRecvError, sync_channel};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -54,7 +55,8 @@ pub struct JournalStatus {
 
 pub fn open_store(state: &mut Inner, folder: PathBuf, forget: &[String]) -> PyResult<Recovered> {
     let found = state.core.open_store(&folder, forget).map_err(RunFailed::new_err)?;
-    let shoal_core::recover::Recovered { is_new, twins, changes, records, checkpoint, seconds, letters, store, notes } = found;
+    let shoal_core::recover::Recovered { is_new, twins, changes, records, checkpoint, seconds, letters, store, notes } =
+        found;
     Ok(Recovered { is_new, twins, changes, records, checkpoint, seconds, letters, store, notes })
 }
 
@@ -88,6 +90,27 @@ pub fn check(state: &Inner) -> PyResult<()> {
 pub fn close(state: &mut Inner, seconds: f64) -> PyResult<()> {
     let patience = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     state.core.close_journal(patience).map_err(RunFailed::new_err)
+}
+
+pub fn begin_backup(state: &mut Inner, to: PathBuf) -> PyResult<()> {
+    if state.backup.is_some() {
+        return Err(RunFailed::new_err("another backup of this store is being made: try again when it is done"));
+    }
+    let (sender, receiver) = sync_channel(1);
+    state.core.backup(to, sender);
+    state.backup = Some(receiver);
+    Ok(())
+}
+
+pub fn backup_answer(state: &mut Inner) -> PyResult<Option<String>> {
+    let Some(receiver) = &state.backup else { return Ok(None) };
+    let answer = match receiver.try_recv() {
+        Err(TryRecvError::Empty) => return Ok(None),
+        Err(TryRecvError::Disconnected) => Err("the run has ended before the backup was made".to_owned()),
+        Ok(answer) => answer,
+    };
+    state.backup = None;
+    answer.map(Some).map_err(RunFailed::new_err)
 }
 
 /// What has been applied of a source: up to there, but these positions.

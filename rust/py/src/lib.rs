@@ -6,7 +6,7 @@
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
-//! - `server`: the listener, begun and ended; `journal`: what is saved
+//! - `server`: the listener, begun and ended; `journal`: what is saved; `store`: the same while nobody runs it
 //! - `errors`: every exception, made in one place
 
 mod body;
@@ -20,6 +20,7 @@ mod preview;
 mod recon;
 mod server;
 mod shard;
+mod store;
 mod table;
 mod turns;
 
@@ -39,6 +40,8 @@ mod _core {
     use crate::recon::{recon_canonical, recon_tagged, warp_fields};
     #[pymodule_export]
     use crate::shard::{Counts, DeadLetter, Shard};
+    #[pymodule_export]
+    use crate::store::{store_backup, store_check, store_compact, store_export, store_repair};
     #[pymodule_export]
     use crate::table::{Table, TableView};
     #[pymodule_export]

@@ -99,6 +99,8 @@ pub struct Inner {
     pub locals: HashMap<(PopulationId, TwinId), Py<PyDict>>,
     /// While the shard listens.
     pub server: Option<shoal_core::listen::Server>,
+    /// The answer to a backup that is being made.
+    pub backup: Option<std::sync::mpsc::Receiver<Result<String, String>>>,
     closed: bool,
 }
 
@@ -294,6 +296,7 @@ impl Shard {
             routes: Vec::new(),
             locals: HashMap::new(),
             server: None,
+            backup: None,
             closed: false,
         };
         Ok(Shard { inner: UnsafeCell::new(inner), thread: enter() })
@@ -452,6 +455,16 @@ impl Shard {
     fn checkpoint(&self) -> PyResult<()> {
         self.open()?.core.checkpoint();
         Ok(())
+    }
+
+    /// Has the store copied into a folder, in the background; RunFailed while another copy is made, and without a store.
+    fn begin_backup(&self, to: std::path::PathBuf) -> PyResult<()> {
+        journal::begin_backup(self.open()?, to)
+    }
+
+    /// None: it is not done yet. RunFailed: it could not be made.
+    fn backup_answer(&self) -> PyResult<Option<String>> {
+        journal::backup_answer(self.state()?)
     }
 
     /// Saves all that has happened and closes the store; no turn may follow. RunFailed: what is not saved.

@@ -122,11 +122,26 @@ impl Shard {
                 })
             })
             .collect();
-        let summary = serde_json::json!({
+        let mut summary = serde_json::json!({
             "app": self.app.as_str(),
             "version": env!("CARGO_PKG_VERSION"),
             "populations": populations,
         });
+        if let Some(journal) = self.journal_status() {
+            summary["journal"] = serde_json::json!({
+                "risk_seconds": journal.risk.seconds,
+                "risk_changes": journal.risk.changes,
+                "paused": journal.paused,
+                "durable": journal.durable,
+                "records": journal.progress.records,
+                "bytes": journal.progress.bytes,
+                "transactions": journal.progress.transactions,
+                "checkpoint": journal.progress.checkpoint,
+                "checkpoint_seconds": journal.progress.checkpoint_seconds,
+                "kept_bytes": journal.progress.kept_bytes,
+                "problem": journal.progress.problem,
+            });
+        }
         let mut body = Vec::new();
         plain(&summary, &mut body);
         body
@@ -150,6 +165,6 @@ fn cell(column: &Column, row: u32, out: &mut Vec<u8>) -> bool {
 }
 
 /// What serde_json writes as we do; it cannot fail for these into a Vec.
-fn plain<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+pub(crate) fn plain<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, value);
 }

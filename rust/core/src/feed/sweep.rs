@@ -173,6 +173,10 @@ impl Shard {
         let Some(source) = self.sources.get_mut(id.0 as usize) else { return 0 };
         let (Some(sweep), Some((population, _))) = (&mut source.sweep, source.target) else { return 0 };
         let class = &mut self.populations[population.0 as usize];
+        if !class.full.is_empty() {
+            // each turn of it is told by itself
+            return 0;
+        }
         if !sweep.window.contains(&index) {
             if index >= source.batch.records.len() {
                 return 0;

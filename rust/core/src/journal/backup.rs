@@ -3,8 +3,19 @@
 use std::io;
 use std::path::Path;
 
-use super::ShardId;
+use super::files::Disk;
 use super::store::{Store, StoreError, checkpoints_folder};
+use super::{RecordNumber, ShardId};
+
+/// Copies a store that nobody runs, as `Store::backup`. Gives the last record that is in the copy.
+pub fn backup(dir: &Path, to: &Path) -> Result<RecordNumber, StoreError> {
+    let store = Store::open_on(Disk::default(), dir, None)?;
+    let shard = ShardId(0);
+    store.backup(shard, to)?;
+    let newest = store.head(shard);
+    store.close()?;
+    Ok(newest)
+}
 
 impl Store {
     /// Copies the checkpoints and the journal, as of now, into a folder that is made for them: durable on return, and
@@ -20,6 +31,10 @@ impl Store {
         let mut name = to.file_name().unwrap_or_default().to_owned();
         name.push(".tmp");
         let partial = to.with_file_name(name);
+        if partial.exists() {
+            // of a backup that was cut off
+            std::fs::remove_dir_all(&partial).map_err(|error| StoreError::io(&partial, "making the backup", &error))?;
+        }
         let copied = self.copy_to(shard, &partial);
         let copied = copied.and_then(|()| {
             let io = |error| StoreError::io(to, "making the backup", &error);

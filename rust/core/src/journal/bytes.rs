@@ -251,8 +251,7 @@ impl<'a> In<'a> {
             }
             10 => {
                 let count = self.count()?;
-                let member =
-                    |input: &mut Self| Ok((EcoString::from(input.text()?), input.value_at(depth + 1)?));
+                let member = |input: &mut Self| Ok((EcoString::from(input.text()?), input.value_at(depth + 1)?));
                 let members: Vec<_> = (0..count).map(|_| member(self)).collect::<Read<_>>()?;
                 Value::Map(members.into())
             }

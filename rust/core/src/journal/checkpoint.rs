@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub use self::error::{Cause, CheckpointError};
 use self::head::{Counted, CountedMap, Head};
 pub use self::loading::load;
-use self::names::Names;
+pub(super) use self::names::Names;
 use self::part::Folder;
 use self::tables::{Tables, segments};
 use super::Part;
@@ -28,6 +28,9 @@ use super::schema::Schema;
 use crate::declaration::Segment;
 use crate::population::Snapshot;
 pub use crate::population::changed::Changed;
+
+/// The file with all that is not a table.
+pub(super) const SMALL: &str = head::FILE;
 
 /// What a checkpoint is made of; the lists are by population, in the order of the schema.
 pub struct Job {
@@ -147,13 +150,15 @@ fn write_population(
         counted.twins += rows.len() as u64;
         let is_same = changed.is_some_and(|changed| !changed.rows.has(segment));
         let name = names::file(&twins, segment);
-        if !rows.is_empty() && !(is_same && folder.take_over(&name, &tables.twins_shape(segment))?) {
-            folder.write_table(name, || tables.twins(segment, &rows))?;
+        if !rows.is_empty() {
+            let same = is_same.then(|| tables.twins_shape(segment));
+            folder.write_table(name, same, || tables.twins(segment, &rows).map(Some))?;
         }
         let is_same = changed.is_some_and(|changed| !changed.rows.has(segment) && !changed.panes.has(segment));
         let name = names::file(&windows, segment);
-        if tables.has_windows() && !(is_same && folder.take_over(&name, &tables.windows_shape(segment))?) {
-            folder.write_some(name, || tables.panes(segment, &rows))?;
+        if tables.has_windows() {
+            let same = is_same.then(|| tables.windows_shape(segment));
+            folder.write_table(name, same, || tables.panes(segment, &rows))?;
         }
     }
     for (at, map) in snapshot.maps.iter().enumerate().filter(|(at, _)| tables.is_map_saved(*at)) {
@@ -165,8 +170,9 @@ fn write_population(
             entries += slots.len() as u64;
             let is_same = changed.is_some_and(|changed| !changed.has_slots(at, segment));
             let name = names::file(&name_of_map, segment);
-            if !slots.is_empty() && !(is_same && folder.take_over(&name, &tables.entries_shape(at, segment))?) {
-                folder.write_table(name, || tables.entries(at, segment, &slots))?;
+            if !slots.is_empty() {
+                let same = is_same.then(|| tables.entries_shape(at, segment));
+                folder.write_table(name, same, || tables.entries(at, segment, &slots).map(Some))?;
             }
         }
         counted.maps.push(CountedMap { id: stored_map.id, entries, next: map.next_number });

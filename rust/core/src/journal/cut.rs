@@ -46,7 +46,10 @@ impl Shard {
         }
         let letters = std::mem::take(&mut self.dead);
         change.letters = &letters;
-        let rest = Rest { counts: (change.moment.inner, change.moment.outside), now: self.clock.is_virtual.then(|| self.clock.now()) };
+        let rest = Rest {
+            counts: (change.moment.inner, change.moment.outside),
+            now: self.clock.is_virtual.then(|| self.clock.now()),
+        };
         let mut any = !change.set.is_empty()
             || !change.cancelled.is_empty()
             || !change.origins.is_empty()
@@ -69,6 +72,8 @@ impl Shard {
             }
         }
         end_populations(&mut out);
+        any |= !journal.full.is_empty();
+        super::full::write(&std::mem::take(&mut journal.full), &mut out);
         journal.cut_at = Instant::now();
         let first = journal.first_change.take();
         journal.wanted = false;

@@ -180,11 +180,8 @@ fn write_maps(table: &Population, changes: &mut Changes, schema: &StoredPopulati
             out.number(id.0);
             out.value(key);
         }
-        let puts: Vec<(u32, TwinId)> = changes
-            .slots
-            .iter()
-            .filter_map(|slot| Some((*slot, table.id(map.owner(*slot)?)?)))
-            .collect();
+        let puts: Vec<(u32, TwinId)> =
+            changes.slots.iter().filter_map(|slot| Some((*slot, table.id(map.owner(*slot)?)?))).collect();
         out.count(puts.len());
         let (mut before, mut before_number) = (0i64, 0i64);
         for (slot, id) in puts {
@@ -240,9 +237,26 @@ pub fn apply(body: &[u8], stored: &Schema, present: &Schema, classes: &mut [Clas
         let to = present.find(id).map(|at| (&present.populations[at], &mut classes[at].table));
         changes += read_population(&mut input, from, to)?;
     }
-    match input.is_empty() {
-        true => Ok(changes),
-        false => Err(Garbled),
+    // sinks read those
+    super::full::read(&mut input)?;
+    Ok(changes)
+}
+
+/// The changes of lanes that somebody needs in full, in the order of their turns.
+///
+/// Errors: bytes that are none of a record.
+pub fn changes_in_full(body: &[u8], stored: &Schema) -> Read<Vec<super::full::Change>> {
+    let mut input = In::new(body);
+    Small::default().read(&mut input)?;
+    loop {
+        match input.number()? {
+            NO_POPULATION => return super::full::read(&mut input),
+            id => {
+                let id = u32::try_from(id).map(StoredId).map_err(|_| Garbled)?;
+                let from = stored.populations.iter().find(|population| population.id == id).ok_or(Garbled)?;
+                read_population(&mut input, from, None)?;
+            }
+        }
     }
 }
 

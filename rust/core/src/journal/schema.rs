@@ -26,6 +26,9 @@ pub struct StoredPopulation {
     pub name: EcoString,
     /// Of its URIs.
     pub parameters: Vec<EcoString>,
+    /// The whole of them: who has no app to ask makes URIs of keys by it.
+    #[serde(default)]
+    pub pattern: Vec<Segment>,
     /// The declared lanes that are columns, then the hidden ones: as the population has them.
     pub columns: Vec<StoredColumn>,
     pub maps: Vec<StoredMap>,
@@ -251,5 +254,6 @@ fn population(
         },
         |old| old.id,
     );
-    Ok(StoredPopulation { id, name: decl.name.clone(), parameters, columns, maps, windows, timers, next })
+    let (name, pattern) = (decl.name.clone(), decl.pattern.clone());
+    Ok(StoredPopulation { id, name, parameters, pattern, columns, maps, windows, timers, next })
 }

@@ -182,8 +182,7 @@ impl Small {
                 }
                 GROUPS => {
                     let count = input.count()?;
-                    let group =
-                        |input: &mut In<'_>| Ok((read_id(input)?, input.text()?.into(), input.text()?.into()));
+                    let group = |input: &mut In<'_>| Ok((read_id(input)?, input.text()?.into(), input.text()?.into()));
                     self.groups = (0..count).map(|_| group(input)).collect::<Read<_>>()?;
                 }
                 LETTERS => {

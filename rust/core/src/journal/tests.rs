@@ -262,3 +262,47 @@ proptest! {
         third.close_journal(Duration::from_secs(20)).unwrap();
     }
 }
+
+#[test]
+fn lanes_that_are_needed_in_full_keep_every_turns_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("store");
+    let mut shard = reopened(&folder);
+    assert!(shard.keep_in_full(PopulationId(0), "nothing").is_err());
+    for lane in ["speed", "stops"] {
+        shard.keep_in_full(PopulationId(0), lane).unwrap();
+    }
+    let node = || Node::Uri("/bus/1".into());
+    let mut expected = Vec::new();
+    for n in 0..20 {
+        let body = Value::Map([("speed".into(), Value::Float(f64::from(n))), ("n".into(), Value::Int(1))].into());
+        shard.post("test".into(), node(), Lane::Named("report".into()), Body::Tree(body));
+        expected.push((None, Value::Float(f64::from(n))));
+        let key = Value::Text(format!("{}", n % 3).into());
+        let entry = if n % 5 == 4 { vec![key.clone()] } else { vec![key.clone(), Value::Int(n.into())] };
+        let is_there = expected.iter().rev().find(|(known, _)| *known == Some(key.clone()));
+        let is_there = is_there.is_some_and(|(_, value)| !value.is_null());
+        shard.post("test".into(), node(), Lane::Named("stops".into()), Body::Tree(Value::List(entry.clone().into())));
+        if n % 5 != 4 || is_there {
+            expected.push((Some(key), entry.get(1).cloned().unwrap_or_default()));
+        }
+    }
+    run(&mut shard);
+    shard.close_journal(Duration::from_secs(20)).unwrap();
+    drop(shard);
+    let store = super::store::Store::open(&folder, "journal").unwrap();
+    let schema: super::schema::Schema = serde_json::from_str(store.schemas().values().next().unwrap()).unwrap();
+    let mut found = Vec::new();
+    let mut turn = 0;
+    store
+        .read(super::ShardId(0), super::RecordNumber(1), |_, _, body| {
+            for change in super::record::changes_in_full(body, &schema).unwrap() {
+                assert!(change.turn > turn, "in the order of turns");
+                turn = change.turn;
+                found.push((change.key, change.value));
+            }
+            Ok::<(), super::store::StoreError>(())
+        })
+        .unwrap();
+    assert_eq!(found, expected);
+}

@@ -240,3 +240,96 @@ impl<'a> Frame<'a> {
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 4096;
+    const SIZE: usize = FRAME_HEADER + PAGE;
+
+    /// Transactions of so many frames, each with the pages 2, 10, 11, …, marked by `salt`.
+    fn log(salt: u8, transactions: &[usize]) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER];
+        bytes[16..24].fill(salt);
+        for frames in transactions {
+            for at in 0..*frames {
+                let page = if at == 0 { 2 } else { 9 + at as u32 };
+                let size = if at + 1 == *frames { 99_u32 } else { 0 };
+                bytes.extend(page.to_be_bytes());
+                bytes.extend(size.to_be_bytes());
+                bytes.extend([salt; 16]);
+                bytes.extend((0..PAGE).map(|byte| (byte + at) as u8));
+            }
+        }
+        let (log, _) = Log::trusting(&bytes, PAGE);
+        assert_eq!(log.len(), bytes.len());
+        log
+    }
+
+    fn frames(count: usize) -> usize {
+        HEADER + count * SIZE
+    }
+
+    #[test]
+    fn whole_transactions_are_whole() {
+        let bytes = log(7, &[1, 3, 40, 2]);
+        assert_eq!(Log::of(bytes.clone(), PAGE), Log { whole: bytes, torn: 0, damage: None });
+    }
+
+    #[test]
+    fn frames_of_an_earlier_use_are_nothing() {
+        let (mut bytes, older) = (log(7, &[1, 3]), log(6, &[2, 2, 2, 2]));
+        bytes.extend(&older[bytes.len()..]);
+        assert_eq!(Log::of(bytes, PAGE), Log { whole: log(7, &[1, 3]), torn: 0, damage: None });
+    }
+
+    #[test]
+    fn any_part_of_one_transaction_is_a_torn_tail() {
+        // The others hold what an earlier use has left, the last of which ends a transaction.
+        let (bytes, older) = (log(7, &[2, 5]), log(6, &[3, 4]));
+        for kept in 0..(1_u32 << 5) - 1 {
+            let mut torn = bytes.clone();
+            for at in (0..5).filter(|at| kept & (1 << at) == 0) {
+                torn[frames(2 + at)..frames(3 + at)].copy_from_slice(&older[frames(2 + at)..frames(3 + at)]);
+            }
+            let count = u64::from(kept.count_ones());
+            assert_eq!(Log::of(torn, PAGE), Log { whole: log(7, &[2]), torn: count * SIZE as u64, damage: None });
+        }
+    }
+
+    #[test]
+    fn a_mark_that_a_sector_has_cut_off_tells_nothing() {
+        // Frame 41's first 8 bytes lie at the end of a sector: they may be an earlier use's, and end a transaction.
+        let older = log(6, &[42, 4]);
+        for (at, damaged) in [(41, false), (40, true)] {
+            let mut bytes = log(7, &[3, 42]);
+            bytes[frames(at)..frames(at) + 8].copy_from_slice(&older[frames(41)..frames(41) + 8]);
+            assert_eq!(Log::of(bytes, PAGE).damage.is_some(), damaged, "frame {at}");
+        }
+    }
+
+    #[test]
+    fn two_transactions_behind_the_whole_ones_are_damage() {
+        let bytes = log(7, &[2, 3, 3]);
+        // Each byte of each frame's head, and one of its page, of the transaction before the last.
+        for at in (2..5).flat_map(|frame| (0..=FRAME_HEADER).map(move |byte| frames(frame) + byte)) {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                let found = Log::of(flipped, PAGE);
+                assert!(found.damage.is_some() && found.whole == log(7, &[2]), "byte {at}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_matters_only_with_frames_behind_it() {
+        assert_eq!(Log::of(Vec::new(), PAGE), Log::default());
+        assert_eq!(Log::of(vec![0; HEADER], PAGE), Log::default());
+        let mut bytes = log(7, &[2]);
+        assert_eq!(Log::of(bytes.clone(), 8192).damage.as_deref(), Some("its header is not readable"));
+        bytes[25] ^= 1;
+        assert_eq!(Log::of(bytes, PAGE).damage.as_deref(), Some("its header is not readable"));
+    }
+}

@@ -14,7 +14,7 @@ use super::fence::Fence;
 use super::schema::Schema;
 use super::small::Small;
 use super::store::{Checkpoint, Record, Store, StoreError, checkpoints_folder};
-use super::{Epoch, Part, RecordNumber, ShardId};
+use super::{Bounds, Epoch, Part, RecordNumber, ShardId, SlowSinks};
 use crate::inbox::Wake;
 
 /// Buffers of records kept for their memory.
@@ -24,13 +24,26 @@ const LARGE: usize = 4 << 20;
 
 /// What the shard asks of the thread.
 enum Work {
-    Append { number: RecordNumber, schema_number: u32, schema: Option<Schema>, body: Vec<u8> },
+    Append {
+        number: RecordNumber,
+        schema_number: u32,
+        schema: Option<Schema>,
+        body: Vec<u8>,
+    },
     /// All records that were appended before it make up its state.
     Checkpoint(Box<Job>),
-    Checkpointed { number: RecordNumber, outcome: Result<Vec<Part>, String>, folder: String, took: Duration },
+    Checkpointed {
+        number: RecordNumber,
+        outcome: Result<Vec<Part>, String>,
+        folder: String,
+        took: Duration,
+    },
     /// Dead letters up to this number are in their file.
     Letters(u64),
-    Backup { to: PathBuf, answer: SyncSender<Result<String, String>> },
+    Backup {
+        to: PathBuf,
+        answer: SyncSender<Result<String, String>>,
+    },
 }
 
 /// How the writer is doing.
@@ -91,19 +104,30 @@ pub struct Start {
     /// The newest record of the store.
     pub newest: RecordNumber,
     pub checkpoint: Option<Checkpoint>,
+    /// Bytes of the records behind it.
+    pub kept: u64,
 }
 
 impl Writer {
     /// Errors: the system gives no thread.
-    pub fn start(start: Start, fence: Arc<Fence>, wake: Arc<Wake>) -> std::io::Result<Writer> {
+    pub fn start(start: Start, bounds: &Bounds, fence: Arc<Fence>, wake: Arc<Wake>) -> std::io::Result<Writer> {
+        let keep = Keep { bytes: bounds.journal_max_bytes, cut: bounds.slow_sinks == SlowSinks::Cut };
         fence.reach(start.newest.0);
         let shared = Arc::new(Shared { state: Mutex::default(), news: Condvar::new(), fence, wake });
-        shared.lock().progress.checkpoint = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number.0);
+        {
+            let progress = &mut shared.lock().progress;
+            progress.checkpoint = start.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number.0);
+            progress.kept_bytes = start.kept;
+        }
         let here = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("shoal-journal".into()).spawn(move || {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Thread::new(start, &here).run()));
+            let outcome =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Thread::new(start, keep, &here).run()));
             if outcome.is_err() {
-                here.fence.fail("the journal's thread has panicked: this is a bug of Shoal; what was durable is in the store".into());
+                here.fence.fail(
+                    "the journal's thread has panicked: this is a bug of Shoal; what was durable is in the store"
+                        .into(),
+                );
             }
             here.lock().closed = true;
             here.news.notify_all();
@@ -192,8 +216,18 @@ impl Drop for Writer {
     }
 }
 
+/// Which records are kept for sinks.
+#[derive(Clone, Copy)]
+struct Keep {
+    /// So many bytes …
+    bytes: u64,
+    /// … and beyond them the sinks are cut loose.
+    cut: bool,
+}
+
 struct Thread<'a> {
     start: Start,
+    keep: Keep,
     shared: &'a Arc<Shared>,
     /// The checkpoint in progress.
     job: Option<JoinHandle<()>>,
@@ -201,8 +235,8 @@ struct Thread<'a> {
 }
 
 impl<'a> Thread<'a> {
-    fn new(start: Start, shared: &'a Arc<Shared>) -> Self {
-        Thread { start, shared, job: None, letters: None }
+    fn new(start: Start, keep: Keep, shared: &'a Arc<Shared>) -> Self {
+        Thread { start, keep, shared, job: None, letters: None }
     }
 
     fn run(mut self) {
@@ -283,6 +317,8 @@ impl<'a> Thread<'a> {
         self.start.newest = newest;
         self.shared.fence.reach(newest.0);
         self.shared.wake.ring();
+        // nobody waits for what follows
+        self.start.store.settle()?;
         let bytes: usize = records.iter().map(|(.., body)| body.len()).sum();
         for (.., body) in records.iter() {
             // written by this very program a moment ago
@@ -332,20 +368,30 @@ impl<'a> Thread<'a> {
     }
 
     fn begin_checkpoint(&mut self, mut job: Box<Job>) {
+        let number = self.start.newest;
+        if number.0 <= self.start.checkpoint.as_ref().map_or(0, |before| before.number.0) {
+            // there is one of this very state
+            self.shared.lock().checkpointing = false;
+            return;
+        }
         let mut out = super::bytes::Out::default();
         self.start.small.write(&mut out);
         job.small = out.0;
-        let number = self.start.newest;
         let folders = checkpoints_folder(self.start.store.dir());
         let name = format!("{:012}", number.0);
         let folder = folders.join(&name);
         job.previous =
             self.start.checkpoint.as_ref().map(|before| (folders.join(&before.folder), before.parts.clone()));
         let disk = self.start.store.disk().clone();
+        if folder.exists() {
+            // of a run that ended before it became valid
+            _ = disk.remove_folder(&folder);
+        }
         let shared = Arc::clone(self.shared);
         let spawned = std::thread::Builder::new().name("shoal-checkpoint".into()).spawn(move || {
             let begun = Instant::now();
-            let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checkpoint::write(&disk, &folder, *job)));
+            let written =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checkpoint::write(&disk, &folder, *job)));
             let outcome = match written {
                 Ok(outcome) => outcome.map_err(|error| error.to_string()),
                 Err(_) => Err("the checkpoint's thread has panicked: this is a bug of Shoal".to_owned()),
@@ -390,10 +436,18 @@ impl<'a> Thread<'a> {
         store.put_checkpoint(*shard, *epoch, &checkpoint)?;
         // the checkpoint before it stays, with the records behind it: a damaged one can be done without
         let before = latest.replace(checkpoint).map_or(0, |before| before.number.0);
-        store.prune(*shard, *epoch, RecordNumber(before))?;
-        let kept = store.bytes_since(*shard, number)?;
-        let keep: Vec<PathBuf> =
-            store.checkpoints(*shard)?.iter().map(|kept| PathBuf::from(&kept.folder)).collect();
+        let slowest = store.sinks()?.into_iter().filter(|(name, _)| name != super::LETTERS).map(|(_, at)| at).min();
+        let slowest = slowest.unwrap_or(u64::MAX);
+        let mut through = before.min(slowest);
+        let behind = store.bytes_since(*shard, RecordNumber(number.0.min(slowest)))?;
+        let is_cut = self.keep.cut && behind > self.keep.bytes;
+        if is_cut {
+            // a sink that reads on from there is told so
+            through = before;
+        }
+        store.prune(*shard, *epoch, RecordNumber(through))?;
+        let kept = if is_cut { store.bytes_since(*shard, number)? } else { behind };
+        let keep: Vec<PathBuf> = store.checkpoints(*shard)?.iter().map(|kept| PathBuf::from(&kept.folder)).collect();
         // a folder that stays takes room and does no harm; the next checkpoint tries again
         _ = checkpoint::tidy(store.disk(), &checkpoints_folder(store.dir()), &keep);
         let mut state = self.shared.lock();

@@ -83,7 +83,9 @@ impl Changes {
     fn note(&mut self, table: &Population, row: u32, log: &Log) {
         for entry in &log.entries {
             match entry {
-                Undo::Presence { map, slot, .. } | Undo::Entry { map, slot, .. } => self.maps[*map as usize].mark(*slot),
+                Undo::Presence { map, slot, .. } | Undo::Entry { map, slot, .. } => {
+                    self.maps[*map as usize].mark(*slot)
+                }
                 Undo::Cell { .. } => {}
             }
         }

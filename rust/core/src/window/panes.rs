@@ -67,7 +67,7 @@ impl Panes {
     /// Changes every pane that is not free.
     pub fn each(&mut self, mut change: impl FnMut(&mut Pane)) {
         let blocks = self.runs.iter_mut().flat_map(|run| run.write().iter_mut().flatten());
-        blocks.flat_map(|block| owned(block)).filter(|pane| !pane.is_free()).for_each(&mut change);
+        blocks.flat_map(owned).filter(|pane| !pane.is_free()).for_each(&mut change);
     }
 }
 

@@ -10,7 +10,7 @@ const LONGEST: usize = 160;
 
 /// Names that are taken in a checkpoint.
 #[derive(Default)]
-pub(super) struct Names {
+pub(in crate::journal) struct Names {
     /// In lower case: some file systems know no other.
     taken: HashSet<String>,
 }
@@ -61,6 +61,7 @@ mod tests {
             id: StoredId(id),
             name: name.into(),
             parameters: Vec::new(),
+            pattern: Vec::new(),
             columns: Vec::new(),
             maps: Vec::new(),
             windows: Vec::new(),

@@ -65,21 +65,19 @@ impl Folder<'_> {
         Ok(())
     }
 
-    /// Writes a table as an Arrow IPC file.
+    /// Writes a table, if there is one, as an Arrow IPC file. `same`: nothing of it has changed since the checkpoint before,
+    /// whose file will do if it has this shape.
     pub fn write_table(
         &mut self,
         name: String,
-        table: impl FnOnce() -> Result<RecordBatch, ArrowError>,
-    ) -> Result<(), CheckpointError> {
-        self.write_some(name, || table().map(Some))
-    }
-
-    /// The same, of a table if there is one.
-    pub fn write_some(
-        &mut self,
-        name: String,
+        same: Option<Shape>,
         table: impl FnOnce() -> Result<Option<RecordBatch>, ArrowError>,
     ) -> Result<(), CheckpointError> {
+        if let Some(shape) = same
+            && self.take_over(&name, &shape)?
+        {
+            return Ok(());
+        }
         let made = table().map_err(|error| CheckpointError::arrow(&self.path.join(&name), error))?;
         let Some(table) = made else { return Ok(()) };
         self.write(name, |out, path| {
@@ -94,7 +92,7 @@ impl Folder<'_> {
     }
 
     /// Takes a file over from the checkpoint before, if it is there and a table of this shape. False: it has to be written.
-    pub fn take_over(&mut self, name: &str, shape: &Shape) -> Result<bool, CheckpointError> {
+    fn take_over(&mut self, name: &str, shape: &Shape) -> Result<bool, CheckpointError> {
         let Some((folder, parts)) = &self.previous else { return Ok(false) };
         let Some(part) = parts.iter().find(|part| part.file == name) else { return Ok(false) };
         let (old, new) = (folder.join(name), self.path.join(name));

@@ -1,6 +1,6 @@
 //! Trees as JSON that loses nothing: whole numbers stay whole, reals real (`3.0`), members in their order. What JSON has no
-//! word for is an object of one member: `{"$time":µs}`, `{"$point":[lat,lon]}`, `{"$bytes":"base64"}`. An object whose first
-//! key begins with `$` has one `$` more before it.
+//! word for is an object of one member: `{"$time":µs}`, `{"$point":[lat,lon]}`, `{"$bytes":"base64"}`. A key that begins with
+//! `$` has one `$` more before it.
 
 use std::sync::Arc;
 
@@ -50,13 +50,12 @@ pub(super) fn write(tree: &Value, out: &mut Vec<u8>) {
         Value::Map(members) => {
             out.push(b'{');
             for (at, (key, member)) in members.iter().enumerate() {
-                match at {
-                    0 if key.starts_with('$') => plain(&format!("${key}"), out),
-                    0 => plain(key.as_str(), out),
-                    _ => {
-                        out.push(b',');
-                        plain(key.as_str(), out);
-                    }
+                if at > 0 {
+                    out.push(b',');
+                }
+                match key.starts_with('$') {
+                    true => plain(&format!("${key}"), out),
+                    false => plain(key.as_str(), out),
                 }
                 out.push(b':');
                 write(member, out);
@@ -82,11 +81,11 @@ fn restored(tree: Value) -> Result<Value, String> {
         Value::Map(members) => match members.first() {
             Some((key, _)) if key.starts_with('$') && !key.starts_with("$$") => special(&members),
             _ => {
-                let member = |(at, (key, member)): (usize, &(EcoString, Value))| {
-                    let key = if at == 0 && key.starts_with('$') { key[1..].into() } else { key.clone() };
+                let member = |(key, member): &(EcoString, Value)| {
+                    let key = key.strip_prefix('$').map_or_else(|| key.clone(), EcoString::from);
                     restored(member.clone()).map(|member| (key, member))
                 };
-                let members: Arc<[_]> = members.iter().enumerate().map(member).collect::<Result<_, _>>()?;
+                let members: Arc<[_]> = members.iter().map(member).collect::<Result<_, _>>()?;
                 Ok(Value::Map(members))
             }
         },

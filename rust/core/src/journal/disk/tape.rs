@@ -17,6 +17,8 @@ pub(in crate::journal) enum Failure {
     Write,
     /// EIO of a sync. What was to be synced may be on the disk or not, and no later sync brings it there.
     Sync,
+    /// Not once, but always: the file system has no second names.
+    Links,
 }
 
 #[derive(Clone, Debug)]
@@ -115,6 +117,7 @@ impl Tape {
     pub fn take<T>(&self, step: Step, does: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match self.refusal(&step) {
             Some(Failure::Sync | Failure::Write) => return Err(io::Error::from_raw_os_error(libc::EIO)),
+            Some(Failure::Links) => return Err(io::ErrorKind::Unsupported.into()),
             Some(Failure::NoSpace | Failure::Short) => return Err(io::Error::from_raw_os_error(libc::ENOSPC)),
             None => {}
         }
@@ -136,6 +139,7 @@ impl Tape {
                 matches!(step, Step::Write { .. } | Step::Create(_) | Step::MakeFolder(_) | Step::Link { .. })
             }
             Failure::Write => !is_sync,
+            Failure::Links => return matches!(step, Step::Link { .. }).then_some(failure),
         };
         if !fits {
             return None;

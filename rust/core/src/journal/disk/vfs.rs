@@ -120,7 +120,7 @@ macro_rules! pass {
 fn code(failure: Failure, io: c_int) -> c_int {
     match failure {
         Failure::Short | Failure::NoSpace => ffi::SQLITE_FULL,
-        Failure::Write | Failure::Sync => io,
+        Failure::Write | Failure::Sync | Failure::Links => io,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
@@ -11,6 +12,8 @@ use crate::journal::files::Disk;
 /// What SQLite's files begin with, and what of a header is read here.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER: usize = 100;
+/// The first of the bytes that SQLite locks.
+const LOCKED: i64 = 0x4000_0000;
 
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
@@ -125,13 +128,19 @@ impl Folder {
         Ok(Lock(file))
     }
 
-    /// Whose file the journal is. Gives its page size.
+    /// Whose file the journal is, and that no other SQLite has it open: its log is to be cut and written anew. Gives
+    /// its page size.
     pub fn header(&self) -> Result<u32, StoreError> {
         let path = self.journal();
+        let io = |error: io::Error| StoreError::io(&path, "reading the journal", &error);
+        let mut file = File::open(&path).map_err(io)?;
+        if let Some(process) = holder(&file).map_err(io)? {
+            return Err(StoreError::InUse { dir: self.dir.clone(), process });
+        }
         let mut header = [0; HEADER];
-        match File::open(&path).and_then(|mut file| file.read_exact(&mut header)) {
+        match file.read_exact(&mut header) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(StoreError::NoDatabase { path }),
-            read => read.map_err(|error| StoreError::io(&path, "reading the journal", &error))?,
+            read => read.map_err(io)?,
         }
         let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         if !header.starts_with(MAGIC) {
@@ -154,6 +163,21 @@ impl Folder {
             _ => Err(self.damaged(format!("journal.sqlite says that its pages have {page} bytes"))),
         }
     }
+}
+
+/// Who has locked any of the bytes that SQLite locks (sqlite.org/fileformat2.html#the_lock_byte_page): a connection to
+/// a file with a log does so as long as it is open. None within: a lock without an owner.
+fn holder(file: &File) -> io::Result<Option<Option<u32>>> {
+    // SAFETY: all zero is a valid `flock`.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    (lock.l_start, lock.l_len) = (LOCKED, 512);
+    // SAFETY: the file is open, and `lock` is what the call reads and writes.
+    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then(|| u32::try_from(lock.l_pid).ok()))
 }
 
 impl Drop for Lock {

@@ -10,6 +10,7 @@ mod sentences;
 use super::*;
 use crate::journal::Part;
 use crate::journal::disk::{Random, Tape};
+use crate::journal::files::absent;
 use std::io::{self, Write};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -57,6 +58,9 @@ fn checkpoint(store: &mut Store, epoch: Epoch) -> Result<(), StoreError> {
     let above = checkpoints_folder(store.dir());
     let aside = above.join(format!("{folder}.tmp"));
     let write = || -> io::Result<()> {
+        // What a power cut has left without a row.
+        absent(disk.remove_folder(&aside))?;
+        absent(disk.remove_folder(&above.join(&folder)))?;
         disk.make_folder(&aside)?;
         let mut file = disk.create(&aside.join(&part.file))?;
         file.write_all(&bytes)?;

@@ -102,15 +102,27 @@ fn a_store_in_use() {
 
 #[test]
 fn a_journal_open_in_another_program() {
+    use std::os::fd::AsRawFd;
     let dir = tempfile::tempdir().unwrap();
     made(dir.path());
-    let shell = Connection::open(dir.path().join("journal.sqlite")).unwrap();
-    shell.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = refusal(dir.path());
-    assert!(
-        error.contains("another process is using this store; stop it first (an open sqlite3 shell counts)"),
-        "{error}"
-    );
+    let path = dir.path().join("journal.sqlite");
+    let log = dir.path().join("journal.sqlite-wal");
+    fs::write(&log, b"theirs, and longer than a log's header is").unwrap();
+    let shell = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    // SAFETY: all zero is a valid `flock`; the file is open. This kind of lock is not that of a process.
+    unsafe {
+        let mut lock: libc::flock = std::mem::zeroed();
+        lock.l_type = libc::F_RDLCK as libc::c_short;
+        (lock.l_start, lock.l_len) = (0x4000_0002, 510);
+        assert_eq!(libc::fcntl(shell.as_raw_fd(), libc::F_OFD_SETLK, &lock), 0);
+    }
+    let rest =
+        "another process is using this store; stop it first (an open sqlite3 shell counts), or name another folder";
+    assert_eq!(refusal(dir.path()), format!("{}: {rest}", dir.path().display()));
+    assert_eq!(fs::read(&log).unwrap(), b"theirs, and longer than a log's header is");
+    drop(shell);
+    fs::remove_file(&log).unwrap();
+    made(dir.path());
 }
 
 #[test]
