@@ -7,10 +7,9 @@ import json
 import os
 import runpy
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from shoal.lanes.map import Map
 from shoal.run import Run, RunOptions, with_loop
 
 HERE = Path(__file__).parent
-# records that were applied when a store was left, and before its checkpoint
+# records that were applied when a store was made, and before its checkpoint
 APPLIED, CHECKPOINTED = 20, 12
 
 
@@ -57,20 +56,24 @@ def to_the_end(format: Path, folder: Path) -> dict[str, Any]:
 
 
 def make(format: Path) -> None:
-    """The store of an app, as this version leaves it when it is killed.
-
-    It has a checkpoint, records behind it in SQLite's log, and commands that wait.
-    """
+    """The store of an app, as this version writes it: a checkpoint, records behind it, commands that wait."""
     shutil.rmtree(format / "store", ignore_errors=True)
     lines = [json.dumps(record) + "\n" for record in runpy.run_path(str(format / "app.py"))["records"]()]
     os.chdir(format)
-    for count, step in ((CHECKPOINTED, "ended"), (APPLIED, "killed")):
+    os.environ["SHOAL_KEPT_SLOWLY"] = "1"
+    for count in (CHECKPOINTED, APPLIED):
         (format / "records.jsonl").write_text("".join(lines[:count]), "utf-8")
-        subprocess.run([sys.executable, __file__, format.name, step], check=step == "ended", timeout=60)
+        run = opened(format, format, once=False)
+        if count == APPLIED:
+            _checkpointed(run)
+            # as if it were killed: a clean end leaves a checkpoint and no records behind it
+            run._save = lambda run=run: setattr(run, "_left", True)  # type: ignore[method-assign,misc]
+        with_loop(_for_a_second(run))
+        run.close()
     (format / "records.jsonl").write_text("".join(lines), "utf-8")
-    (format / "dead.jsonl").unlink(missing_ok=True)
-    for name in ("lock", "control"):
-        (format / "store" / name).unlink(missing_ok=True)
+    (format / "dead.jsonl").unlink()
+    (format / "store" / "lock").unlink()
+    del os.environ["SHOAL_KEPT_SLOWLY"]
     # with the eyes of the version that wrote it
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copytree(format, Path(folder) / "copy")
@@ -83,24 +86,18 @@ def make(format: Path) -> None:
     (format / "expected.json").write_text(json.dumps(expected, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def _step(format: Path, step: str) -> None:
-    if step == "ended":
-        to_the_end(format, format)
-        return
-    os.environ["SHOAL_KEPT_SLOWLY"] = "1"
-    run = opened(format, format, once=False)
-    with_loop(_killed(run))
+def _checkpointed(run: Run) -> None:
+    run.shard.checkpoint()
+    deadline = time.monotonic() + 20
+    while (status := run.shard.journal()) is None or status.checkpoint == 0:
+        assert time.monotonic() < deadline, status
+        time.sleep(0.01)
 
 
-async def _killed(run: Run) -> None:
-    # all records are on the disk by then
-    asyncio.get_running_loop().call_later(2.0, os.kill, os.getpid(), signal.SIGKILL)
+async def _for_a_second(run: Run) -> None:
+    asyncio.get_running_loop().call_later(1.0, run.stop)
     await run.until_done()
 
 
 if __name__ == "__main__":
-    name, *steps = sys.argv[1:]
-    if steps:
-        _step(HERE / name, *steps)
-    else:
-        make(HERE / name)
+    make(HERE / sys.argv[1])

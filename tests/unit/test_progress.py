@@ -1,7 +1,9 @@
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from shoal._core import Counts
-from shoal.progress import Rate, place_in, status
+from shoal.progress import Rate, place_in, saved, status
 from shoal.totals import Spent, Totals
 
 
@@ -14,6 +16,38 @@ def totals(read: int, wall: float, dead: int = 0) -> Totals:
 def test_the_status_line_is_short() -> None:
     assert status(totals(1050, 2.0), 820.4) == "1,050 records  820 events/s  12 twins  0 dead letters  31 waiting"
     assert "  1 dead letter  " in status(totals(1050, 2.0, dead=1), 820.4)
+
+
+@dataclass
+class Journal:
+    """As ``JournalStatus``, which only the core makes."""
+
+    risk_seconds: float = 0.0
+    risk_changes: int = 0
+    paused: bool = False
+    problem: str = ""
+
+
+def test_what_is_at_risk_is_shown() -> None:
+    def shown(**now: Any) -> str:
+        journal: Any = Journal(**now)
+        return saved(journal)
+
+    assert saved(None) == ""
+    assert shown() == "  saved"
+    assert shown(risk_seconds=0.04, risk_changes=12_345) == "  saved, 0.04 s and 12,345 changes at risk"
+    assert shown(risk_seconds=0.051, risk_changes=1) == "  saved, 0.05 s and 1 change at risk"
+    waits = shown(risk_seconds=2.3, risk_changes=9, paused=True)
+    assert waits == "  waiting for the disk, 2.30 s and 9 changes at risk"
+    assert shown(problem="the disk is full") == "  saved  no checkpoint: the disk is full"
+    journal: Any = Journal(risk_seconds=0.5, risk_changes=2)
+    assert status(replace(totals(1050, 2.0), journal=journal), 820.4).endswith("  saved, 0.50 s and 2 changes at risk")
+
+
+def test_the_rate_leaves_out_what_earlier_runs_have_read() -> None:
+    rate = Rate()
+    assert rate.of(replace(totals(1_000, 1.0), earlier=900)) == 100.0
+    assert rate.of(replace(totals(1_300, 2.0), earlier=900)) == 300.0
 
 
 def test_the_rate_is_that_since_the_last_look() -> None:

@@ -1,5 +1,9 @@
+from dataclasses import replace
+
+import pytest
+
 from shoal._core import Counts
-from shoal.totals import Spent, Totals
+from shoal.totals import Spent, Totals, size
 
 
 def totals(read: int = 1000, wall: float = 2.0) -> Totals:
@@ -32,3 +36,22 @@ def test_sums_are_over_all_sources_and_the_inside() -> None:
 
 def test_a_source_that_failed_is_told_from_one_that_is_done() -> None:
     assert totals().failed == {"stops.csv.gz": "stops.csv.gz ends in the middle of a record"}
+
+
+def test_the_rate_is_of_what_this_run_has_read() -> None:
+    assert "12 twins, 25 events/s" in replace(totals(), earlier=1_200).lines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1_000, "1.0 kB"),
+        (1_749_999, "1.7 MB"),
+        (5_000_000_000_000, "5,000.0 GB"),
+    ],
+)
+def test_sizes_are_short(number: int, text: str) -> None:
+    assert size(number) == text

@@ -209,9 +209,14 @@ def _repair(chosen: argparse.Namespace) -> int:
         if kept.lost is not None:
             code = EXIT_DAMAGED
             lost = kept.lost
-            last = f"to {lost.last:,}" if lost.last is not None else "on; how many there were cannot be told"
+            if lost.last is None:
+                which = f"records from {lost.first:,} on, how many cannot be told"
+            elif lost.last == lost.first:
+                which = f"record {lost.first:,}"
+            else:
+                which = f"records {lost.first:,} to {lost.last:,}"
             times = [f"{word} {_time(time)}" for word, time in (("after", lost.since), ("until", lost.until)) if time]
-            print(f"lost: records {lost.first:,} {last}" + (f" (written {', '.join(times)})" if times else ""))
+            print(f"lost: {which}" + (f" (written {', '.join(times)})" if times else ""))
     for note in repaired.notes:
         print(f"note: {note}")
     for path in repaired.aside:

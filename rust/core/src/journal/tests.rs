@@ -158,9 +158,13 @@ fn perform_and(shard: &mut Shard, act: &Act, each: Each<'_>) {
             let body = [("speed".into(), Value::Float(*speed)), ("n".into(), Value::Int(*n))];
             set_and(shard, *bus, "report", Value::Map(body.into()), each);
         }
-        Act::Route(bus, route) => {
-            set_and(shard, *bus, "route", route.as_ref().map_or(Value::Null, |route| Value::Text(route.as_str().into())), each)
-        }
+        Act::Route(bus, route) => set_and(
+            shard,
+            *bus,
+            "route",
+            route.as_ref().map_or(Value::Null, |route| Value::Text(route.as_str().into())),
+            each,
+        ),
         Act::Where(bus, lat, lon) => set_and(shard, *bus, "where", Value::Point(*lat, *lon), each),
         Act::Notes(bus, n, text) => {
             let notes = [Value::Int(*n), Value::Null, Value::Text(text.as_str().into()), Value::Float(0.5)];
