@@ -1,13 +1,14 @@
 //! Records against the shard that wrote them: what is read back is what was there.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
 use crate::dispatch::Step;
 use crate::dump::dump;
 use crate::envelope::{Body, Lane, Node};
+use crate::journal::store::Store;
 use crate::population::PopulationId;
 use crate::shard::Shard;
 use crate::value::Value;
@@ -216,6 +217,23 @@ fn seen(shard: &mut Shard) -> serde_json::Value {
         twin["dirty"] = serde_json::Value::Null;
     }
     state
+}
+
+/// Ends as a process that is killed: no last record, and no checkpoint, which an end has. All that was cut is on the disk.
+fn abandoned(mut shard: Shard, folder: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    shard.commit();
+    let newest = shard.journal.as_ref().unwrap().next.0 - 1;
+    while shard.exchange.fence.durable() < newest {
+        assert!(Instant::now() < deadline, "{:?}", shard.lost());
+        std::thread::yield_now();
+    }
+    drop(shard);
+    // its thread leaves the store a little later
+    while let Err(error) = Store::open(folder, "journal") {
+        assert!(Instant::now() < deadline, "{error}");
+        std::thread::yield_now();
+    }
 }
 
 fn reopened(folder: &Path) -> Shard {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -12,7 +11,6 @@ use super::*;
 use crate::ask::{Answer, Waiter};
 use crate::journal::disk::{Failure, Random, Tape, rebuild};
 use crate::journal::files::Disk;
-use crate::journal::store::Store;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -5,7 +5,6 @@ use crate::journal::ShardId;
 use crate::journal::record::apply;
 use crate::journal::schema::Schema;
 use crate::journal::small::Small;
-use crate::journal::store::Store;
 
 /// Records of random histories, and the schema that they were written for.
 fn seeds() -> (Vec<Vec<u8>>, Schema) {

@@ -1,7 +1,6 @@
 //! What a turn leaves in the journal besides its cells.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::*;
 use crate::population::TwinId;
