@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from store_runs import METERS, expected, exported, readings, running, shoal, write
+from kept import METERS, expected, exported, readings, running, shoal, write
 
 pytestmark = pytest.mark.slow
 ONCE = ("run", "meters.py", "--once", "--store", "state")

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from store_runs import METERS, expected, exported, readings, running, shoal, write
+from kept import METERS, expected, exported, readings, running, shoal, write
 
 pytestmark = pytest.mark.slow
 ONCE = ("run", "meters.py", "--once", "--store", "state")
