@@ -13,7 +13,7 @@ import pytest
 from inferring import readings, said, write
 from wire import served
 
-from shoal import dead_letters, run
+from shoal import control, dead_letters, run
 from shoal.cli import main
 from shoal.cli.command import LONGEST_BODY
 from shoal.declaration import Settings
@@ -96,6 +96,9 @@ def test_the_pages_settings_are_those_of_the_code() -> None:
         ("3 s", look.PATIENCE),
         ("2 ms", run.BATCH_MICROSECONDS / 1_000),
         ("5 s", run.DRAIN_SECONDS),
+        ("30 s", run.SAVE_SECONDS),
+        ("16,384 bytes", control.REQUEST_BYTES),
+        ("10 s", control.REQUEST_SECONDS),
         ("1,000,000 bytes", dead_letters.LONGEST_RECORD),
         ("64,000 bytes", dead_letters.KEPT_OF_LONGER),
         ("50 ms", dead_letters.FLUSH_SECONDS * 1_000),
