@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import events
-from measure import Ran, Sample, Stopwatch, drive
+from measure import Sample, Stopwatch, drive
 from server import generate, server
 from table import Row, ratio
 from twins import Fix
@@ -22,7 +22,7 @@ from shoal.settings import Settings
 from shoal.sources.opening import Source
 from shoal.turn import Runner
 
-CONTENDERS = ["off", "on", "checkpoint", "records", "stop", "fsync", "sync"]
+CONTENDERS = ["off", "on", "net", "checkpoint", "records", "stop", "fsync", "sync"]
 RUNS = 7
 
 
@@ -32,6 +32,9 @@ def measure(contender: str) -> Sample:
             case "off":
                 return drive(start(folds(), None)).spent.sample(events.EVENTS)
             case "on":
+                # to its clean end, with a checkpoint
+                return drive(start(folds(), store)).spent.sample(events.EVENTS)
+            case "net":
                 return written(store)
             case "checkpoint":
                 return read_back(store, checkpoint=True)
@@ -62,23 +65,21 @@ def start(app: App[None], store: Path | None) -> Run:
 
 
 def written(store: Path) -> Sample:
-    """W1 with a store: what it takes, and what of it goes to the disk."""
+    """What of W1 goes to the disk as records."""
     run = start(folds(), store)
+    run._save = lambda: settled(run)  # type: ignore[method-assign]
     before = disk()
-    ran = drive(run)
+    drive(run)
     status = run.shard.journal()
     assert status is not None
-    sample = ran.spent.sample(events.EVENTS)
-    sample["records"] = status.records
-    sample["record_bytes"] = status.bytes
-    sample["write_bytes"] = disk() - before
+    written = disk() - before
     run.close()
     again = start(folds(), store)
     assert again.recovered is not None
     assert again.recovered.twins == events.ENTITIES, again.recovered.twins
-    sample["cells"] = again.recovered.changes
+    cells = again.recovered.changes
     again.close()
-    return sample
+    return {"records": status.records, "record_bytes": status.bytes, "write_bytes": written, "cells": cells}
 
 
 def disk() -> int:
@@ -104,14 +105,12 @@ def twins(settings: Settings) -> App[None]:
 def read_back(store: Path, *, checkpoint: bool) -> Sample:
     """A million twins of three numbers, from a checkpoint or from records."""
     settings = Settings(checkpoint_bytes=1 << 40, checkpoint_seconds=1e9)
-    app = twins(settings)
-    ran: Ran = drive(start(app, store))
-    ran.run.close()
-    if checkpoint:
-        run = start(twins(settings), store)
-        run.shard.checkpoint()
-        run.shard.close_journal(600.0)
-        run.close()
+    run = start(twins(settings), store)
+    if not checkpoint:
+        # as if it were killed when all is on the disk: a clean end leaves a checkpoint
+        run._save = lambda: settled(run)  # type: ignore[method-assign]
+    drive(run)
+    run.close()
     app = twins(settings)
     with Stopwatch() as spent:
         run = start(app, store)
@@ -120,6 +119,13 @@ def read_back(store: Path, *, checkpoint: bool) -> Sample:
     assert (found.checkpoint > 0, found.records > 0) == (checkpoint, not checkpoint)
     run.close()
     return {"twins": found.twins, "seconds": found.seconds, "cpu": spent.cpu, "changes": found.changes}
+
+
+def settled(run: Run) -> None:
+    run._left = True
+    while (status := run.shard.journal()) is not None and status.risk_changes:
+        run.shard.commit()
+        time.sleep(0.01)
 
 
 def longest_stop(store: Path) -> Sample:
@@ -201,11 +207,18 @@ def synced(store: Path) -> Sample:
 def rows(medians: dict[str, Sample], _loop: Sample) -> list[Row]:
     off, on = medians["off"], medians["on"]
     wall, cpu = on["wall_rate"] / off["wall_rate"], on["rate"] / off["rate"]
-    net, disk = on["record_bytes"] / on["cells"], on["write_bytes"] / on["cells"]
+    net = medians["net"]
+    record, disk = net["record_bytes"] / net["cells"], net["write_bytes"] / net["cells"]
     made = [
         Row("W1 with folds, journal on against off, wall", ratio(wall), "≥ 0.85 ×", wall >= 0.85),
-        Row("the same by the CPU-second", ratio(cpu), "≥ 0.7 ×", cpu >= 0.7, f"{on['records']:.0f} records"),
-        Row("record bytes a changed cell", f"{net:.1f}", "≤ 16", net <= 16),
+        Row("the same by the CPU-second", ratio(cpu), "≥ 0.7 ×", cpu >= 0.7, "a checkpoint at the end is in both"),
+        Row(
+            "record bytes a changed cell",
+            f"{record:.1f}",
+            "≤ 16",
+            record <= 16,
+            f"{net['records']:.0f} records, {net['cells']:,.0f} cells",
+        ),
         Row("the process's `write_bytes`", f"{disk:.1f}", "≤ 40", disk <= 40),
     ]
     stop = medians["stop"]

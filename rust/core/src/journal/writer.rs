@@ -208,11 +208,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.closing = true;
-        state.work.clear();
-        drop(state);
-        self.shared.news.notify_all();
+        self.shared.lock().work.clear();
+        // what it is in the middle of is let to its end, so that the store is free; a disk that hangs is not waited for
+        self.close(Duration::from_secs(5));
     }
 }
 
