@@ -27,7 +27,6 @@ test: build node  ## all tests but the long ones (sets up everything first)
 test-long: build node  ## the long tests (readers are fuzzed for SHOAL_FUZZ_SECONDS each, 600)
 	SHOAL_FUZZ_SECONDS=$${SHOAL_FUZZ_SECONDS:-600} cargo test --quiet --package shoal-core --lib -- --ignored fuzz_
 	cargo test --quiet --package shoal-core --lib -- --ignored long_
-	cargo test --quiet --package shoal-core --lib -- --ignored long_
 	$(BIN)/python -m pytest -m long -o faulthandler_timeout=0 $(ARGS)
 
 check: build  ## format, lint, types, the boundary's stub, Rust and Python tests
