@@ -94,6 +94,10 @@ fn write_item(item: &Item, out: &mut Vec<u8>) {
         Item::Attr(name, value) => write_attribute(name, value, out),
         Item::Slot(key, value) => {
             write_tree(key, out);
+            if out.ends_with(b"*") {
+                // `$*:` selects keys
+                out.push(b' ');
+            }
             out.push(b':');
             write_tree(value, out);
         }
