@@ -20,7 +20,6 @@ use self::small::{Mark, PendingGroup};
 use self::writer::{Progress, Writer};
 use crate::declaration::Save;
 use crate::envelope::DeadLetter;
-use crate::population::changed::Changed;
 use crate::shard::{Class, Counts, Shard};
 
 pub mod backup;
@@ -276,7 +275,7 @@ impl Journal {
 
     /// Records that no checkpoint holds are more than they may be: what comes from outside waits for one.
     fn is_overfull(&self) -> bool {
-        self.writer.progress().kept_bytes > self.bounds.journal_max_bytes
+        self.writer.kept() > self.bounds.journal_max_bytes
     }
 
     fn risk(&self, turns: u64) -> Risk {
@@ -392,10 +391,11 @@ impl Shard {
         letters
     }
 
-    /// Dead letters up to this number are in their file, and that is on the disk.
-    pub fn letters_kept(&mut self, through: u64) {
+    /// A sink has what it wants up to this position, on its own disk: a record's number; a letter's, of `LETTERS`. Records
+    /// that all sinks and a checkpoint have passed may go.
+    pub fn sink_has(&mut self, name: &str, position: u64) {
         if let Some(journal) = &mut self.journal {
-            journal.writer.letters(through);
+            journal.writer.sink(name, position);
         }
     }
 
@@ -413,8 +413,7 @@ impl Shard {
             || journal.bytes_since_checkpoint > 0 && age >= journal.bounds.checkpoint_seconds
             || journal.is_overfull();
         // one that has failed is tried again, but not at once
-        let may =
-            journal.writer.progress().problem.is_none() && journal.bytes_since_checkpoint > 0 || age >= AGAIN_SECONDS;
+        let may = !journal.writer.has_problem() && journal.bytes_since_checkpoint > 0 || age >= AGAIN_SECONDS;
         if due && may && !journal.writer.is_checkpointing() {
             self.snapshot_to(journal);
         }
@@ -422,18 +421,14 @@ impl Shard {
 
     /// Has a checkpoint of the present state written in the background; a record has just been cut.
     fn snapshot_to(&mut self, journal: &mut Journal) {
-        let all = std::mem::take(&mut journal.checkpoint_all) || journal.writer.progress().problem.is_some();
-        let changed = self.populations.iter_mut().map(|class| {
-            let changed = class.table.take_changed();
-            if all { Changed::all(class.table.maps.len()) } else { changed }
-        });
-        let changed = changed.collect();
+        let all = std::mem::take(&mut journal.checkpoint_all) || journal.writer.has_problem();
+        let changed = self.populations.iter_mut().map(|class| class.table.take_changed()).collect();
         let job = Job {
             schema: journal.schema.clone(),
             patterns: self.populations.iter().map(|class| class.decl.pattern.clone()).collect(),
             saved: journal.saved.clone(),
             snapshots: self.populations.iter().map(|class| class.table.snapshot()).collect(),
-            changed: Some(changed),
+            changed: (!all).then_some(changed),
             previous: None,
             small: Vec::new(),
         };

@@ -447,7 +447,7 @@ impl Shard {
     }
 
     fn letters_kept(&self, through: u64) -> PyResult<()> {
-        self.open()?.core.letters_kept(through);
+        self.open()?.core.sink_has(shoal_core::journal::LETTERS, through);
         Ok(())
     }
 

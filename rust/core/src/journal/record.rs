@@ -27,8 +27,8 @@ pub(super) fn write_population(
     saved: &[u64],
     out: &mut Out,
 ) -> bool {
-    let rows = changes.rows(table);
     let births: Vec<(TwinId, u32)> = changes.births(table).collect();
+    let rows = changes.rows(table, &births);
     let spent = changes.has_spent_ids(table);
     if rows.is_empty() && !spent && changes.deaths.is_empty() && changes.is_plain() {
         return false;
@@ -414,6 +414,9 @@ fn read_maps(input: &mut In<'_>, from: &StoredPopulation, to: &mut Target<'_>) -
         let stored = read_id(input)?;
         let stored = from.maps.iter().find(|map| map.id == stored).ok_or(Garbled)?;
         let next = input.number()?;
+        if next > i64::MAX as u64 {
+            return Err(Garbled);
+        }
         let at = to.as_ref().and_then(|(schema, _)| schema.map(stored.id));
         let mut target = match (to.as_mut(), at) {
             (Some((_, table)), Some(at)) => Some((&mut **table, at as usize)),

@@ -16,6 +16,7 @@ use crate::value::Value;
 mod crashing;
 mod garbled;
 mod schemas;
+mod sinks;
 mod turns;
 
 /// A class with every kind of lane that has hidden state, and a group of its twins.

@@ -1,12 +1,14 @@
 //! The journal's thread: appends what the shard hands over, all that waits in one transaction, and says how far it is.
 //! It owns the store; the shard never waits for a disk.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use ecow::EcoString;
 
 use super::bytes::In;
 use super::checkpoint::{self, Job};
@@ -38,8 +40,11 @@ enum Work {
         folder: String,
         took: Duration,
     },
-    /// Dead letters up to this number are in their file.
-    Letters(u64),
+    /// A sink has what it wants up to there.
+    Sink {
+        name: EcoString,
+        position: u64,
+    },
     Backup {
         to: PathBuf,
         answer: SyncSender<Result<String, String>>,
@@ -151,8 +156,8 @@ impl Writer {
         self.push(Work::Checkpoint(Box::new(job)));
     }
 
-    pub fn letters(&self, through: u64) {
-        self.push(Work::Letters(through));
+    pub fn sink(&self, name: &str, position: u64) {
+        self.push(Work::Sink { name: name.into(), position });
     }
 
     pub fn backup(&self, to: PathBuf, answer: SyncSender<Result<String, String>>) {
@@ -179,6 +184,16 @@ impl Writer {
 
     pub fn is_checkpointing(&self) -> bool {
         self.shared.lock().checkpointing
+    }
+
+    /// Bytes of records that a checkpoint or a sink still needs.
+    pub fn kept(&self) -> u64 {
+        self.shared.lock().progress.kept_bytes
+    }
+
+    /// The last checkpoint could not be written.
+    pub fn has_problem(&self) -> bool {
+        self.shared.lock().progress.problem.is_some()
     }
 
     pub fn progress(&self) -> Progress {
@@ -229,12 +244,13 @@ struct Thread<'a> {
     shared: &'a Arc<Shared>,
     /// The checkpoint in progress.
     job: Option<JoinHandle<()>>,
-    letters: Option<u64>,
+    /// How far sinks have come, until the next transaction.
+    sinks: BTreeMap<EcoString, u64>,
 }
 
 impl<'a> Thread<'a> {
     fn new(start: Start, keep: Keep, shared: &'a Arc<Shared>) -> Self {
-        Thread { start, keep, shared, job: None, letters: None }
+        Thread { start, keep, shared, job: None, sinks: BTreeMap::new() }
     }
 
     fn run(mut self) {
@@ -304,9 +320,11 @@ impl<'a> Thread<'a> {
     ) -> Result<(), StoreError> {
         let Some(newest) = records.last().map(|(number, ..)| *number) else { return Ok(()) };
         let Start { store, shard, epoch, small, .. } = &mut self.start;
-        if let Some(letters) = self.letters.take() {
-            store.put_sink(super::LETTERS, letters)?;
-            small.forget_letters(letters);
+        for (name, position) in std::mem::take(&mut self.sinks) {
+            store.put_sink(&name, position)?;
+            if name == super::LETTERS {
+                small.forget_letters(position);
+            }
         }
         let rows: Vec<Record<'_>> =
             records.iter().map(|(number, schema, body)| Record { number: *number, schema: *schema, body }).collect();
@@ -342,9 +360,9 @@ impl<'a> Thread<'a> {
     fn other(&mut self, work: Work) -> Result<(), StoreError> {
         match work {
             Work::Append { .. } => Ok(()),
-            Work::Letters(through) => {
-                // in the next transaction: until then the file itself knows
-                self.letters = Some(through);
+            Work::Sink { name, position } => {
+                // with the next records: until then the sink itself knows
+                self.sinks.insert(name, position);
                 Ok(())
             }
             Work::Checkpoint(job) => {

@@ -64,34 +64,8 @@ pub struct Changed {
 }
 
 impl Changed {
-    pub fn mark_row(&mut self, row: u32) {
-        self.rows.mark(row);
-        self.panes.mark(row);
-    }
-
-    pub fn mark_slot(&mut self, map: u16, slot: u32) {
-        if self.maps.len() <= map as usize {
-            self.maps.resize_with(map as usize + 1, Segments::default);
-        }
-        self.maps[map as usize].mark(slot);
-    }
-
     pub fn has_slots(&self, map: usize, segment: u32) -> bool {
         self.maps.get(map).is_some_and(|map| map.has(segment))
-    }
-
-    /// Everything.
-    pub fn all(maps: usize) -> Self {
-        let all = Segments { words: Vec::new(), all: true };
-        Changed { rows: all.clone(), maps: vec![all.clone(); maps], panes: all }
-    }
-
-    /// Takes up what another has: a checkpoint failed, and the next one has to write its changes too.
-    pub fn merge(&mut self, other: &Changed) {
-        self.rows.merge(&other.rows);
-        self.panes.merge(&other.panes);
-        self.maps.resize_with(self.maps.len().max(other.maps.len()), Segments::default);
-        self.maps.iter_mut().zip(&other.maps).for_each(|(map, other)| map.merge(other));
     }
 }
 
@@ -101,18 +75,23 @@ mod tests {
 
     #[test]
     fn a_mark_is_its_segments_alone() {
-        let mut changed = Changed::default();
-        changed.mark_row(0);
-        changed.mark_row(SEGMENT * 70 - 1);
-        changed.mark_slot(2, SEGMENT);
-        let marked: Vec<u32> = (0..100).filter(|number| changed.rows.has(*number)).collect();
+        let mut rows = Segments::default();
+        rows.mark(0);
+        rows.mark(SEGMENT * 70 - 1);
+        let marked: Vec<u32> = (0..100).filter(|number| rows.has(*number)).collect();
         assert_eq!(marked, [0, 69]);
-        assert!(changed.panes.has(69) && !changed.panes.has(70));
-        assert!(changed.has_slots(2, 1) && !changed.has_slots(2, 0) && !changed.has_slots(1, 1));
-        let mut other = Changed::default();
-        other.mark_slot(3, 0);
-        other.merge(&changed);
-        assert!(other.has_slots(3, 0) && other.has_slots(2, 1) && other.rows.has(69) && !other.rows.has(68));
-        assert!(Changed::all(1).rows.has(1_000_000) && Changed::all(1).has_slots(0, 5));
+        let mut slots = Segments::default();
+        slots.mark(SEGMENT);
+        let changed =
+            Changed { rows: rows.clone(), maps: vec![Segments::default(), slots], panes: Segments::default() };
+        assert!(
+            changed.has_slots(1, 1) && !changed.has_slots(1, 0) && !changed.has_slots(0, 1) && !changed.has_slots(2, 1)
+        );
+        let mut other = Segments::default();
+        other.mark(SEGMENT);
+        other.merge(&rows);
+        assert!(other.has(1) && other.has(69) && !other.has(68));
+        other.mark_all();
+        assert!(other.has(1_000_000));
     }
 }

@@ -65,10 +65,10 @@ impl Changes {
     }
 
     /// Rows with changes, and those of newborns, in order.
-    pub fn rows(&self, table: &Population) -> Vec<u32> {
+    pub fn rows(&self, table: &Population, births: &[(TwinId, u32)]) -> Vec<u32> {
         let mut rows: Vec<u32> = table.dirty_rows.iter().copied().filter(|row| table.id(*row).is_some()).collect();
         let is_clean = |row: &u32| table.dirty.iter().all(|word| word.raw(*row) == 0);
-        rows.extend(self.births(table).map(|(_, row)| row).filter(is_clean));
+        rows.extend(births.iter().map(|(_, row)| *row).filter(is_clean));
         rows.sort_unstable();
         rows.dedup();
         rows

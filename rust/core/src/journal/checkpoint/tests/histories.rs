@@ -54,8 +54,8 @@ struct Run {
     dir: tempfile::TempDir,
     number: usize,
     previous: Option<(PathBuf, Vec<Part>)>,
-    /// Left over from a checkpoint that failed.
-    unwritten: Option<Vec<Changed>>,
+    /// The last checkpoint failed, and with it went what had changed before it.
+    failed: bool,
     now: i64,
 }
 
@@ -106,30 +106,26 @@ impl Run {
             Act::Restart => {
                 self.checkpoint();
                 self.shard = self.loaded();
-                (self.previous, self.unwritten) = (None, None);
+                (self.previous, self.failed) = (None, false);
             }
         }
     }
 
     /// What has changed since the last checkpoint that succeeded.
-    fn gather(&mut self) -> Vec<Changed> {
-        let mut changed = changes(&mut self.shard);
-        if let Some(unwritten) = &self.unwritten {
-            changed.iter_mut().zip(unwritten).for_each(|(changed, older)| changed.merge(older));
-        }
-        self.unwritten = Some(changed.clone());
-        changed
+    fn gather(&mut self) -> Option<Vec<Changed>> {
+        let changed = changes(&mut self.shard);
+        (!std::mem::replace(&mut self.failed, true)).then_some(changed)
     }
 
     fn checkpoint(&mut self) {
         self.shard.commit();
-        let changed = Some(self.gather());
+        let changed = self.gather();
         let job = Job { changed, previous: self.previous.take(), ..job(&mut self.shard, &self.schema) };
         self.number += 1;
         let folder = self.dir.path().join(self.number.to_string());
         let parts = write(&Disk::default(), &folder, job).unwrap();
         self.previous = Some((folder, parts));
-        self.unwritten = None;
+        self.failed = false;
         assert_eq!(states(&mut self.loaded()), states(&mut self.shard));
     }
 
@@ -149,7 +145,7 @@ proptest! {
         let shard = shard_of(declared());
         let schema = schema(&shard, None, &[]);
         let dir = tempfile::tempdir().unwrap();
-        let mut run = Run { shard, schema, dir, number: 0, previous: None, unwritten: None, now: 0 };
+        let mut run = Run { shard, schema, dir, number: 0, previous: None, failed: false, now: 0 };
         for act in acts {
             run.act(act);
         }
