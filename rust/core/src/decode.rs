@@ -37,6 +37,7 @@ pub use json::decode_json;
 pub(crate) use json::prepare;
 pub(crate) use key::Key;
 pub(crate) use number::Number;
+pub(crate) use row::row_tree;
 pub use row::{RowPlan, decode_row};
 pub(crate) use template::{Sink, Target, Template};
 pub(crate) use tree::parse_deep_tree;

@@ -3,64 +3,34 @@
 //!
 //! - `known`: the templates of a source's records
 //! - `sweep`: runs of records whose turns only fold
+//! - `wiring`: how records are decoded and routed
 
 mod known;
 mod sweep;
+mod wiring;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use ecow::EcoString;
-use rustc_hash::FxHashMap;
-use serde::Deserialize;
 
 use crate::batch::{Batch, Shape, Span};
 use crate::body::{BodyType, Invalid, Plan, Record};
-use crate::decode::{RowPlan, Target, Template, decode_json, decode_row};
-use crate::fold;
+use crate::decode::{RowPlan, Template, decode_json, decode_row, row_tree};
 use crate::inbox::{SourceQueue, Taken};
 use crate::journal::small::Mark;
 use crate::population::{Population, PopulationId};
 use crate::preview::Preview;
 use crate::route::check_parameter;
 use crate::shard::{Counts, Shard};
-use crate::source::{self, FileSpec, Head, Resume};
+use crate::source::{self, Head, Resume};
+use crate::time::time_of;
 use crate::value::Value;
 use known::Known;
 use sweep::Sweep;
-
-/// What `app.ingest` declares, as data.
-#[derive(Clone, Debug, Deserialize)]
-pub struct SourceDecl {
-    /// For messages and dead letters.
-    pub name: EcoString,
-    /// None: `Shard::records` hands them over.
-    pub file: Option<FileSpec>,
-    /// Population and command; None with `to=`, where the record's URI and `lane` say.
-    pub target: Option<(u16, u16)>,
-    #[serde(default)]
-    pub lane: EcoString,
-    /// URI parameter → field; parameters that are not named are fields themselves.
-    #[serde(default)]
-    pub key: FxHashMap<EcoString, EcoString>,
-    /// The field with the event's time; "" for the command's own, or none.
-    #[serde(default)]
-    pub time: EcoString,
-    #[serde(default)]
-    pub filter: bool,
-    /// Event seconds per real second; None: as fast as it goes.
-    #[serde(default)]
-    pub speed: Option<f64>,
-    /// Fields that are to be passed over; None: all that the body does not declare. Where it is given, a record with any
-    /// other field waits until the host has seen it (`Shard::news`).
-    #[serde(default)]
-    pub known: Option<Vec<EcoString>>,
-    /// A run that starts anew finds the same records at the same positions, so that it can go on where the one before
-    /// ended. Of a file `source::head` has the last word.
-    #[serde(default)]
-    pub replayable: bool,
-}
+pub use wiring::SourceDecl;
+use wiring::{Wiring, part};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
@@ -515,16 +485,6 @@ impl Drop for Source {
     }
 }
 
-/// How a source's records are decoded and routed, by the present schema.
-struct Wiring {
-    plan: Plan,
-    keys: Vec<(EcoString, Part)>,
-    time: Option<Part>,
-    direct: bool,
-    outs: Vec<u16>,
-    sweep: Option<Sweep>,
-}
-
 impl Shard {
     /// Opens a source and starts its reader. Errors: what is wrong with the file or the declaration, and how to mend it.
     pub fn ingest(&mut self, decl: SourceDecl) -> Result<u16, String> {
@@ -596,66 +556,6 @@ impl Shard {
         Ok(self.sources.len() as u16 - 1)
     }
 
-    fn wire(&self, decl: &SourceDecl) -> Wiring {
-        let mut plan = Plan {
-            body: BodyType::Nothing,
-            wanted: u64::MAX,
-            extra: Vec::new(),
-            known: decl.known.as_ref().map(|known| Arc::new(known.iter().cloned().collect())),
-            time_slot: None,
-            zone: self.zone.clone(),
-        };
-        let Some((population, command)) = decl.target else {
-            return Wiring { plan, keys: Vec::new(), time: None, direct: false, outs: Vec::new(), sweep: None };
-        };
-        let mut keys = Vec::new();
-        let class = &self.populations[population as usize];
-        let lane = &class.decl.commands[command as usize];
-        plan.body = lane.body.clone();
-        for segment in &class.decl.pattern {
-            if let crate::declaration::Segment::Parameter(name) = segment {
-                let field = decl.key.get(name).unwrap_or(name);
-                keys.push((field.clone(), part(&mut plan, field)));
-            }
-        }
-        let time = match (decl.time.is_empty(), lane.time_slot) {
-            (false, _) => Some(part(&mut plan, &decl.time)),
-            (true, slot) => slot.map(Part::Slot),
-        };
-        if let Some(Part::Slot(at)) = time {
-            plan.time_slot = Some(at);
-        }
-        let direct = !decl.filter && !matches!(plan.body, BodyType::Tree { .. });
-        if direct && lane.handler.is_none() {
-            plan.wanted = wanted(class, command as usize, &keys, time);
-        }
-        let program = &class.programs.commands[command as usize];
-        let may_sweep = direct && time.is_none() && lane.handler.is_none() && fold::may_fuse(program);
-        let sweep = match keys.as_slice() {
-            [(_, Part::Slot(at))] if may_sweep => Some(Sweep::new(program, plan.body.slots(), Target::Slot(*at))),
-            [(_, Part::Extra(at))] if may_sweep => Some(Sweep::new(program, plan.body.slots(), Target::Extra(*at))),
-            _ => None,
-        };
-        Wiring { plan, keys, time, direct, outs: fold::outs(program), sweep }
-    }
-
-    /// The schema has grown: sources decode for it from their next record on.
-    pub(crate) fn rewire(&mut self) {
-        for at in 0..self.sources.len() {
-            let Wiring { plan, keys, time, direct, outs, sweep } = self.wire(&self.sources[at].decl);
-            let source = &mut self.sources[at];
-            source.row = match (&source.batch.shape, &source.row) {
-                (Shape::Row(header), Some(_)) => Some(RowPlan::new(&plan, header)),
-                _ => None,
-            };
-            (source.plan, source.keys, source.time, source.direct, source.outs) = (plan, keys, time, direct, outs);
-            // what is known of its records was known by the plan and the columns before
-            source.known = Known::default();
-            source.sweep = if source.row.is_none() { sweep } else { None };
-            source.seen = 0..0;
-        }
-    }
-
     /// Records with a field that nobody knows, which their sources wait with: (source, its position, its text).
     pub fn news(&self) -> Vec<(u16, u64, Vec<u8>)> {
         let stopped = self.sources.iter().enumerate().filter(|(_, source)| source.stopped);
@@ -675,65 +575,6 @@ impl Shard {
         source.stopped = false;
         self.rewire();
     }
-}
-
-/// Finds a field in the body, or has the decoder keep it beside the body.
-fn part(plan: &mut Plan, field: &EcoString) -> Part {
-    if let BodyType::Record { fields } = &plan.body
-        && let Some(at) = fields.iter().position(|known| known.name == *field)
-    {
-        return Part::Slot(at);
-    }
-    let at = plan.extra.iter().position(|known| known == field).unwrap_or_else(|| {
-        plan.extra.push(field.clone());
-        plan.extra.len() - 1
-    });
-    Part::Extra(at)
-}
-
-/// The slots that folds, routing and the clock read.
-fn wanted(class: &crate::shard::Class, command: usize, keys: &[(EcoString, Part)], time: Option<Part>) -> u64 {
-    let mut wanted = 0u64;
-    for fold in &class.decl.folds {
-        if let crate::declaration::Input::Command { command: of, slots } = &fold.input
-            && *of == command
-        {
-            wanted |= slots.iter().fold(0, |bits, slot| bits | 1 << (slot % 64));
-        }
-    }
-    for part in keys.iter().map(|(_, part)| *part).chain(time) {
-        if let Part::Slot(at) = part {
-            wanted |= 1 << (at % 64);
-        }
-    }
-    wanted
-}
-
-/// The time that a value stands for: µs since 1970 UTC.
-pub fn time_of(value: &Value, zone: &jiff::tz::TimeZone) -> Result<Option<i64>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Time(time) => Ok(Some(*time)),
-        Value::Int(x) => crate::time::from_int(*x).map(Some),
-        Value::Float(x) => crate::time::from_number(*x).map(Some),
-        Value::Text(text) => crate::time::parse_text(text, zone).map(Some),
-        _ => Err("the time field is neither a text nor a number".to_owned()),
-    }
-}
-
-/// A row as an object of its texts, without the empty ones.
-pub(crate) fn row_tree(header: &[Box<str>], bytes: &[u8]) -> Value {
-    let mut rest = bytes;
-    let mut members = Vec::with_capacity(header.len());
-    for name in header {
-        let Some((length, tail)) = rest.split_first_chunk::<4>() else { break };
-        let (text, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
-        rest = tail;
-        if !text.is_empty() {
-            members.push((EcoString::from(&**name), Value::Text(String::from_utf8_lossy(text).as_ref().into())));
-        }
-    }
-    Value::Map(members.into())
 }
 
 #[cfg(test)]

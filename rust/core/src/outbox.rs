@@ -2,6 +2,8 @@
 //! one that waits, a map lane's newest operation on a key replaces the one that waits in its place, a clear empties the
 //! queue first; commands wait all, bounded. While the socket takes everything nothing is left out.
 
+mod staging;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
+use self::staging::{Staged, Staging};
 use crate::journal::fence::Fence;
 use crate::peer::{Bounds, Direct};
 
@@ -85,21 +88,9 @@ struct Queue {
     ready: bool,
 }
 
-/// What the shard has put in while the release fence was up.
-#[derive(Debug)]
-enum Staged {
-    Put(LinkNumber, Item),
-    Shut(LinkNumber, Option<Bytes>),
-    Control(Bytes),
-    Close(u16, String),
-}
-
 pub struct Outbox {
     bounds: Bounds,
-    fence: Arc<Fence>,
-    /// With the record that each waits for, in order; its bytes are bounded with those of the queues.
-    staged: VecDeque<(u64, Staged)>,
-    staged_bytes: usize,
+    staging: Staging,
     /// Pongs, refusals and farewells: before all links.
     control: VecDeque<Bytes>,
     queues: Vec<Option<Queue>>,
@@ -127,9 +118,7 @@ impl Outbox {
     pub fn behind(bounds: Bounds, fence: Arc<Fence>) -> Self {
         Outbox {
             bounds,
-            fence,
-            staged: VecDeque::new(),
-            staged_bytes: 0,
+            staging: Staging::behind(fence),
             control: VecDeque::new(),
             queues: Vec::new(),
             free: Vec::new(),
@@ -186,45 +175,24 @@ impl Outbox {
 
     // -- the release fence
 
-    #[inline]
-    fn must_wait(&self) -> bool {
-        !self.staged.is_empty() || self.fence.is_up()
-    }
-
-    fn stage(&mut self, bytes: usize, what: Staged) {
-        self.staged_bytes += bytes;
-        self.staged.push_back((self.fence.need(), what));
-    }
-
     /// Something waits for a record.
     pub fn is_staged(&self) -> bool {
-        !self.staged.is_empty()
+        !self.staging.is_empty()
     }
 
     /// Lets out what waited for records that are durable. Gives the links whose queues had no room.
     pub fn release(&mut self) -> Vec<(LinkNumber, Overflow)> {
-        let durable = self.fence.durable();
         let mut slow = Vec::new();
-        while let Some((need, _)) = self.staged.front()
-            && *need <= durable
-        {
-            match self.staged.pop_front() {
-                Some((_, Staged::Put(link, item))) => {
-                    self.staged_bytes -= item.frame().len();
+        while let Some(staged) = self.staging.pop() {
+            match staged {
+                Staged::Put(link, item) => {
                     if let Err(overflow) = self.put_now(link, item) {
                         slow.push((link, overflow));
                     }
                 }
-                Some((_, Staged::Shut(link, farewell))) => {
-                    self.staged_bytes -= farewell.as_ref().map_or(0, Bytes::len);
-                    self.shut_now(link, farewell);
-                }
-                Some((_, Staged::Control(frame))) => {
-                    self.staged_bytes -= frame.len();
-                    self.control(frame);
-                }
-                Some((_, Staged::Close(code, reason))) => self.close_now(code, &reason),
-                None => break,
+                Staged::Shut(link, farewell) => self.shut_now(link, farewell),
+                Staged::Control(frame) => self.control(frame),
+                Staged::Close(code, reason) => self.close_now(code, &reason),
             }
         }
         slow
@@ -232,8 +200,8 @@ impl Outbox {
 
     /// Ends a link: what answers its own requests is still written, then `farewell`; its events are not.
     pub fn shut(&mut self, link: LinkNumber, farewell: Option<Bytes>) {
-        if self.must_wait() && !self.ended {
-            self.stage(farewell.as_ref().map_or(0, Bytes::len), Staged::Shut(link, farewell));
+        if self.staging.must_wait() && !self.ended {
+            self.staging.push(Staged::Shut(link, farewell));
         } else {
             self.shut_now(link, farewell);
         }
@@ -263,14 +231,13 @@ impl Outbox {
     ///
     /// Errors: more waits than may. Nothing was put in.
     pub fn put(&mut self, link: LinkNumber, item: Item) -> Result<(), Overflow> {
-        if !self.must_wait() || self.ended || self.closing.is_some() {
+        if !self.staging.must_wait() || self.ended || self.closing.is_some() {
             return self.put_now(link, item);
         }
-        let size = item.frame().len();
-        if self.bytes + self.staged_bytes + size > self.bounds.queue_bytes {
+        if self.bytes() + item.frame().len() > self.bounds.queue_bytes {
             return Err(Overflow::Peer);
         }
-        self.stage(size, Staged::Put(link, item));
+        self.staging.push(Staged::Put(link, item));
         Ok(())
     }
 
@@ -373,8 +340,8 @@ impl Outbox {
 
     /// The shard's answer to something that is no link's: as `control`, behind the fence.
     pub fn say(&mut self, frame: Bytes) {
-        if self.must_wait() && !self.ended {
-            self.stage(frame.len(), Staged::Control(frame));
+        if self.staging.must_wait() && !self.ended {
+            self.staging.push(Staged::Control(frame));
         } else {
             self.control(frame);
         }
@@ -382,8 +349,8 @@ impl Outbox {
 
     /// Nothing more is put in; when all has been written, the connection is closed. The first reason stands.
     pub fn close(&mut self, code: u16, reason: &str) {
-        if self.must_wait() && !self.ended {
-            self.stage(0, Staged::Close(code, reason.to_owned()));
+        if self.staging.must_wait() && !self.ended {
+            self.staging.push(Staged::Close(code, reason.to_owned()));
         } else {
             self.close_now(code, reason);
         }
@@ -397,8 +364,7 @@ impl Outbox {
 
     /// Closes without writing what waits: whoever does not read will not read that either.
     pub fn abandon(&mut self, code: u16, reason: &str) {
-        self.staged.clear();
-        self.staged_bytes = 0;
+        self.staging.clear();
         self.close_now(code, reason);
         self.control.clear();
         self.ready.clear();
@@ -427,7 +393,7 @@ impl Outbox {
 
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.staged_bytes
+        self.bytes + self.staging.bytes()
     }
 
     /// When the first of the links that wait for their time may go on, in µs of `Outbox::now`.

@@ -6,6 +6,8 @@ pub mod changed;
 mod changes;
 pub mod chunk;
 pub mod column;
+mod rewind;
+mod snapshot;
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -15,17 +17,18 @@ use ecow::EcoString;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 
-use self::changed::{Changed, Segments};
+use self::changed::Segments;
 pub use self::changes::{Changes, MapChanges};
 use self::chunk::{Chunked, ChunkedViews, inline_view};
 use self::column::{Column, Misfit, fit};
+pub use self::snapshot::Snapshot;
 use crate::declaration::{ColumnType, PopulationDecl, Watched};
 use crate::fold::Programs;
 use crate::history;
-use crate::maps::{self, MapTable};
-use crate::undo::{Log, Mark, OldBits, Undo};
+use crate::maps::MapTable;
+use crate::undo::Log;
 use crate::value::Value;
-use crate::window::{self, Window};
+use crate::window::Window;
 
 /// Names a twin within its population: never reused, unlike a row.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -38,20 +41,6 @@ pub struct PopulationId(pub u16);
 const UNWATCHED: u16 = u16::MAX;
 const NO_ROW: u32 = u32::MAX;
 const PAGE: usize = 4096;
-
-/// What a snapshot of a population holds: all of it at a commit, by pointer. Dropping one of a million twins takes
-/// milliseconds: leave that to another thread than the shard's.
-#[derive(Clone)]
-pub struct Snapshot {
-    pub columns: Vec<Column>,
-    /// Valid where the row is live.
-    pub ids: Chunked<u64>,
-    pub keys: ChunkedViews,
-    pub rows: u32,
-    pub next_id: u64,
-    pub maps: Vec<maps::Snapshot>,
-    pub windows: Vec<window::Snapshot>,
-}
 
 pub struct Population {
     pub name: EcoString,
@@ -434,61 +423,6 @@ impl Population {
 
     // -- the turn's end
 
-    /// Swaps every change of the log with its cell, the last first: the row is as it was before the turn, and the log
-    /// holds what the turn had made of it.
-    pub fn unmount(&mut self, row: u32, log: &mut Log) {
-        for entry in log.bits.iter_mut().rev() {
-            swap_bits(&mut self.columns, row, entry);
-        }
-        for entry in log.entries.iter_mut().rev() {
-            swap(&mut self.columns, &mut self.maps, row, entry);
-        }
-        for pane in log.panes.iter_mut().rev() {
-            Window::swap(&mut self.windows, row, pane);
-        }
-    }
-
-    /// Takes up again what `unmount` laid aside.
-    pub fn mount(&mut self, row: u32, log: &mut Log) {
-        for entry in &mut log.bits {
-            swap_bits(&mut self.columns, row, entry);
-        }
-        for entry in &mut log.entries {
-            swap(&mut self.columns, &mut self.maps, row, entry);
-        }
-        for pane in &mut log.panes {
-            Window::swap(&mut self.windows, row, pane);
-        }
-    }
-
-    /// Undoes the turn for good.
-    pub fn roll_back(&mut self, row: u32, log: &mut Log) {
-        self.rewind(row, log, &Mark { bits: 0, entries: 0, panes: 0, freed: 0, timers: 0, cleared: 0 });
-        log.seen.clear();
-    }
-
-    /// Undoes what the turn has done since `mark`. Lanes stay touched and seen: they compare as unchanged.
-    pub fn rewind(&mut self, row: u32, log: &mut Log, mark: &Mark) {
-        for mut entry in log.bits.drain(mark.bits..).rev() {
-            swap_bits(&mut self.columns, row, &mut entry);
-        }
-        for entry in log.entries[mark.entries..].iter_mut().rev() {
-            swap(&mut self.columns, &mut self.maps, row, entry);
-        }
-        for entry in log.entries.drain(mark.entries..).rev() {
-            if let Undo::Presence { map, slot, present: true } = entry {
-                // swapped: the turn had put this entry in, and it is out again
-                self.maps[map as usize].forget(slot);
-            }
-        }
-        for mut pane in log.panes.drain(mark.panes..).rev() {
-            Window::swap(&mut self.windows, row, &mut pane);
-        }
-        log.freed.truncate(mark.freed);
-        log.cleared.truncate(mark.cleared);
-        log.timers.truncate(mark.timers);
-    }
-
     /// Keeps the turn: its changes are the row's, and dirty until the next commit.
     #[inline]
     pub fn keep(&mut self, row: u32, log: &mut Log) {
@@ -575,33 +509,6 @@ impl Population {
         }
     }
 
-    /// A list of pointers: later writes copy the chunks that they touch. No turn is mounted.
-    pub fn snapshot(&self) -> Snapshot {
-        self.snapshots.set(self.snapshots.get() + 1);
-        Snapshot {
-            columns: self.columns.clone(),
-            ids: self.ids.clone(),
-            keys: self.keys.clone(),
-            rows: self.used,
-            next_id: self.next_id,
-            maps: self.maps.iter().map(MapTable::snapshot).collect(),
-            windows: self.windows.iter().map(Window::snapshot).collect(),
-        }
-    }
-
-    /// What has changed since this was last called: what a checkpoint of a snapshot of now has to write anew.
-    pub fn take_changed(&mut self) -> Changed {
-        for row in &self.dirty_rows {
-            self.changed.mark(*row);
-        }
-        let mut panes = Segments::default();
-        for window in &mut self.windows {
-            panes.merge(&window.take_changed());
-        }
-        let maps = self.maps.iter_mut().map(MapTable::take_changed).collect();
-        Changed { rows: std::mem::take(&mut self.changed), maps, panes }
-    }
-
     /// The value as the column holds it.
     pub fn fit(&self, column: u16, value: Value) -> Result<Value, Misfit> {
         fit(self.columns[column as usize].kind(), value)
@@ -615,32 +522,6 @@ fn bits(value: &Value) -> Option<u64> {
         Value::Int(x) | Value::Time(x) => Some(*x as u64),
         Value::Float(x) => Some(x.to_bits()),
         _ => None,
-    }
-}
-
-fn swap_bits(columns: &mut [Column], row: u32, entry: &mut OldBits) {
-    let old = entry.set.then_some(entry.bits);
-    let now = match &mut columns[entry.column as usize] {
-        Column::Float(cells) => cells.replace(row, old.map(f64::from_bits)).map(f64::to_bits),
-        Column::Int(cells) | Column::Time(cells) => cells.replace(row, old.map(|x| x as i64)).map(|x| x as u64),
-        Column::Bool(cells) => cells.replace(row, old.map(|x| x != 0)).map(u64::from),
-        _ => unreachable!("wider cells are in the other list"),
-    };
-    (entry.set, entry.bits) = (now.is_some(), now.unwrap_or(0));
-}
-
-fn swap(columns: &mut [Column], maps: &mut [MapTable], row: u32, entry: &mut Undo) {
-    match entry {
-        Undo::Cell { column, old } => *old = columns[*column as usize].replace(row, std::mem::take(old)),
-        Undo::Entry { map, slot, old } => *old = maps[*map as usize].replace(*slot, std::mem::take(old)),
-        Undo::Presence { map, slot, present } => {
-            if *present {
-                maps[*map as usize].link(*slot);
-            } else {
-                maps[*map as usize].unlink(*slot);
-            }
-            *present = !*present;
-        }
     }
 }
 

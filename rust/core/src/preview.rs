@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::batch::{Batch, Intake, Shape};
+use crate::decode::row_tree;
 use crate::decode::write_json;
-use crate::feed::row_tree;
 use crate::inbox::SourceQueue;
 use crate::source::{self, FileSpec};
 

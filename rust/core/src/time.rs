@@ -3,6 +3,8 @@
 use jiff::civil;
 use jiff::tz::TimeZone;
 
+use crate::value::Value;
+
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z.
 const FIRST: i64 = -62_135_596_800_000_000;
 const LAST: i64 = 253_402_300_799_999_999;
@@ -218,6 +220,18 @@ fn zone_offset(local: i64, zone: &TimeZone) -> Option<i64> {
         jiff::tz::AmbiguousOffset::Gap { before, .. } | jiff::tz::AmbiguousOffset::Fold { before, .. } => before,
     };
     Some(i64::from(offset.seconds()) * 1_000_000)
+}
+
+/// The time that a value stands for: µs since 1970 UTC.
+pub fn time_of(value: &Value, zone: &TimeZone) -> Result<Option<i64>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Time(time) => Ok(Some(*time)),
+        Value::Int(x) => from_int(*x).map(Some),
+        Value::Float(x) => from_number(*x).map(Some),
+        Value::Text(text) => parse_text(text, zone).map(Some),
+        _ => Err("the time field is neither a text nor a number".to_owned()),
+    }
 }
 
 #[cfg(test)]

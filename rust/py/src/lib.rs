@@ -6,16 +6,21 @@
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
+//! - `class`: the functions of a twin class
+//! - `counts`, `letter`: numbers and dead letters for Python
 //! - `server`: the listener, begun and ended; `journal`: what is saved; `store`: the same while nobody runs it
 //! - `errors`: every exception, made in one place
 
 mod body;
 mod cell;
+mod class;
 mod convert;
+mod counts;
 mod deadline;
 mod errors;
 mod handle;
 mod journal;
+mod letter;
 mod preview;
 mod recon;
 mod server;
@@ -31,15 +36,19 @@ mod _core {
     #[pymodule_export]
     use crate::convert::frozen;
     #[pymodule_export]
+    use crate::counts::Counts;
+    #[pymodule_export]
     use crate::handle::Handle;
     #[pymodule_export]
     use crate::journal::{JournalStatus, Recovered};
+    #[pymodule_export]
+    use crate::letter::DeadLetter;
     #[pymodule_export]
     use crate::preview::Preview;
     #[pymodule_export]
     use crate::recon::{recon_canonical, recon_tagged, warp_fields};
     #[pymodule_export]
-    use crate::shard::{Counts, DeadLetter, Shard};
+    use crate::shard::Shard;
     #[pymodule_export]
     use crate::store::{store_backup, store_check, store_compact, store_export, store_repair};
     #[pymodule_export]

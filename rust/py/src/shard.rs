@@ -15,63 +15,17 @@ use shoal_core::envelope::{Body, Kind, Lane, Node};
 use shoal_core::feed::{SourceDecl, State};
 use shoal_core::population::{PopulationId, TwinId};
 
-use crate::body::{self, Codec};
+use crate::body;
+use crate::class::Class;
 use crate::convert::to_python;
+use crate::counts::Counts;
 use crate::deadline::Deadline;
 use crate::errors::{DeclarationError, NoSuchTwin, RunFailed, ShoalError, wrong_thread};
 use crate::journal;
+use crate::letter::DeadLetter;
 use crate::preview::Preview;
 use crate::server;
 use crate::turns::Turns;
-
-/// A map lane's functions: for its keys, for its values.
-type KeyAndValue = (Option<Py<PyAny>>, Option<Py<PyAny>>);
-
-/// The Python half of a population (`shoal.handlers.Functions`).
-pub struct Class {
-    pub class: Py<PyType>,
-    /// The twin object of the last call, used again while nobody else holds it.
-    pub handle: Option<Py<PyAny>>,
-    pub handlers: Vec<Option<Py<PyAny>>>,
-    pub changed: Vec<(Py<PyAny>, usize)>,
-    pub timers: Vec<Py<PyAny>>,
-    pub create: Option<Py<PyAny>>,
-    pub start: Option<Py<PyAny>>,
-    pub stop: Option<Py<PyAny>>,
-    pub bodies: Vec<Codec>,
-    pub columns: Vec<Option<Py<PyAny>>>,
-    pub encoders: Vec<Option<Py<PyAny>>>,
-    pub maps: Vec<KeyAndValue>,
-    pub map_encoders: Vec<KeyAndValue>,
-}
-
-impl Class {
-    fn new(class: Py<PyType>, functions: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let specs: Vec<Bound<'_, PyTuple>> = functions.getattr("bodies")?.extract()?;
-        type Sides = (Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>);
-        let maps: Vec<Sides> = functions.getattr("maps")?.extract()?;
-        let (mut decoders, mut encoders) = (Vec::new(), Vec::new());
-        for (decode_key, decode_value, encode_key, encode_value) in maps {
-            decoders.push((decode_key, decode_value));
-            encoders.push((encode_key, encode_value));
-        }
-        Ok(Class {
-            class,
-            handle: None,
-            handlers: functions.getattr("handlers")?.extract()?,
-            changed: functions.getattr("changed")?.extract()?,
-            timers: functions.getattr("timers")?.extract()?,
-            create: functions.getattr("create")?.extract()?,
-            start: functions.getattr("start")?.extract()?,
-            stop: functions.getattr("stop")?.extract()?,
-            bodies: specs.iter().map(Codec::new).collect::<PyResult<_>>()?,
-            columns: functions.getattr("columns")?.extract()?,
-            encoders: functions.getattr("encoders")?.extract()?,
-            maps: decoders,
-            map_encoders: encoders,
-        })
-    }
-}
 
 /// The number of the parked turn that the running coroutine belongs to: a context variable, which tasks inherit.
 pub struct Context {
@@ -179,80 +133,6 @@ impl Shard {
                 state.core.router.uri(PopulationId(population), &key)
             ))
         })
-    }
-}
-
-/// read = applied + filtered + dead + waiting
-#[pyclass(frozen, get_all, eq, module = "shoal._core")]
-#[derive(Clone, PartialEq)]
-pub struct Counts {
-    read: u64,
-    applied: u64,
-    filtered: u64,
-    dead: u64,
-    waiting: u64,
-    late: u64,
-    state: String,
-}
-
-#[pymethods]
-impl Counts {
-    #[new]
-    fn new(read: u64, applied: u64, filtered: u64, dead: u64, waiting: u64, late: u64, state: String) -> Self {
-        Counts { read, applied, filtered, dead, waiting, late, state }
-    }
-
-    fn __repr__(&self) -> String {
-        let Counts { read, applied, filtered, dead, waiting, late, state } = self;
-        format!(
-            "Counts(read={read}, applied={applied}, filtered={filtered}, dead={dead}, waiting={waiting}, late={late}, state={state:?})"
-        )
-    }
-}
-
-impl Counts {
-    fn of(counts: &shoal_core::shard::Counts, state: String) -> Self {
-        let waiting = counts.waiting();
-        let shoal_core::shard::Counts { read, applied, filtered, dead, late } = *counts;
-        Counts { read, applied, filtered, dead, waiting, late, state }
-    }
-}
-
-/// What could not be applied, and why.
-#[pyclass(frozen, get_all, module = "shoal._core")]
-pub struct DeadLetter {
-    origin: String,
-    sequence: u64,
-    time: i64,
-    node: String,
-    lane: String,
-    kind: String,
-    reason: String,
-    record: Py<PyBytes>,
-    number: u64,
-}
-
-#[pymethods]
-impl DeadLetter {
-    #[new]
-    #[pyo3(signature = (origin, sequence, time, node, lane, kind, reason, record, number = 0))]
-    #[expect(clippy::too_many_arguments, reason = "one for each field")]
-    fn new(
-        origin: String,
-        sequence: u64,
-        time: i64,
-        node: String,
-        lane: String,
-        kind: String,
-        reason: String,
-        record: Py<PyBytes>,
-        number: u64,
-    ) -> Self {
-        DeadLetter { origin, sequence, time, node, lane, kind, reason, record, number }
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<DeadLetter {}:{} {} {}>", self.origin, self.sequence, self.kind, self.reason)
     }
 }
 
@@ -596,20 +476,7 @@ impl Shard {
 
     fn dead_letters(&self, py: Python<'_>) -> PyResult<Vec<DeadLetter>> {
         let letters = self.state()?.core.take_letters();
-        Ok(letters
-            .into_iter()
-            .map(|letter| DeadLetter {
-                record: PyBytes::new(py, &letter.record).unbind(),
-                kind: letter.kind.name().to_owned(),
-                origin: letter.origin,
-                sequence: letter.sequence,
-                time: letter.time,
-                node: letter.node,
-                lane: letter.lane,
-                reason: letter.reason,
-                number: letter.number,
-            })
-            .collect())
+        Ok(letters.into_iter().map(|letter| DeadLetter::of(py, letter)).collect())
     }
 
     /// Takes what was sent to other servers: (URI, lane, body). Empty where such commands are dead letters.

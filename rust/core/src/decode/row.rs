@@ -186,3 +186,18 @@ fn read(slot: Slot<'_>, text: &str, at: usize, keep: bool) -> Result<Option<Valu
     };
     Ok(Some(value))
 }
+
+/// A row as an object of its texts, without the empty ones.
+pub(crate) fn row_tree(header: &[Box<str>], bytes: &[u8]) -> Value {
+    let mut rest = bytes;
+    let mut members = Vec::with_capacity(header.len());
+    for name in header {
+        let Some((length, tail)) = rest.split_first_chunk::<4>() else { break };
+        let (text, tail) = tail.split_at(u32::from_le_bytes(*length) as usize);
+        rest = tail;
+        if !text.is_empty() {
+            members.push((EcoString::from(&**name), Value::Text(String::from_utf8_lossy(text).as_ref().into())));
+        }
+    }
+    Value::Map(members.into())
+}

@@ -1,0 +1,55 @@
+//! The Python half of a population.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyTuple, PyType};
+
+use crate::body::Codec;
+
+/// A map lane's functions: for its keys, for its values.
+type KeyAndValue = (Option<Py<PyAny>>, Option<Py<PyAny>>);
+
+/// The Python half of a population (`shoal.handlers.Functions`).
+pub struct Class {
+    pub class: Py<PyType>,
+    /// The twin object of the last call, used again while nobody else holds it.
+    pub handle: Option<Py<PyAny>>,
+    pub handlers: Vec<Option<Py<PyAny>>>,
+    pub changed: Vec<(Py<PyAny>, usize)>,
+    pub timers: Vec<Py<PyAny>>,
+    pub create: Option<Py<PyAny>>,
+    pub start: Option<Py<PyAny>>,
+    pub stop: Option<Py<PyAny>>,
+    pub bodies: Vec<Codec>,
+    pub columns: Vec<Option<Py<PyAny>>>,
+    pub encoders: Vec<Option<Py<PyAny>>>,
+    pub maps: Vec<KeyAndValue>,
+    pub map_encoders: Vec<KeyAndValue>,
+}
+
+impl Class {
+    pub fn new(class: Py<PyType>, functions: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let specs: Vec<Bound<'_, PyTuple>> = functions.getattr("bodies")?.extract()?;
+        type Sides = (Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>);
+        let maps: Vec<Sides> = functions.getattr("maps")?.extract()?;
+        let (mut decoders, mut encoders) = (Vec::new(), Vec::new());
+        for (decode_key, decode_value, encode_key, encode_value) in maps {
+            decoders.push((decode_key, decode_value));
+            encoders.push((encode_key, encode_value));
+        }
+        Ok(Class {
+            class,
+            handle: None,
+            handlers: functions.getattr("handlers")?.extract()?,
+            changed: functions.getattr("changed")?.extract()?,
+            timers: functions.getattr("timers")?.extract()?,
+            create: functions.getattr("create")?.extract()?,
+            start: functions.getattr("start")?.extract()?,
+            stop: functions.getattr("stop")?.extract()?,
+            bodies: specs.iter().map(Codec::new).collect::<PyResult<_>>()?,
+            columns: functions.getattr("columns")?.extract()?,
+            encoders: functions.getattr("encoders")?.extract()?,
+            maps: decoders,
+            map_encoders: encoders,
+        })
+    }
+}
