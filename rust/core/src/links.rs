@@ -559,6 +559,8 @@ impl Audience {
                 Operation::Value(_) => Item::Value(frame),
                 Operation::Update(..) | Operation::Remove(_) => Item::Entry(key.clone(), frame),
                 Operation::Clear => Item::Clear(frame),
+                // an operation on a list holds for the list as the one before it has left it
+                Operation::Element { .. } | Operation::Move { .. } | Operation::Out { .. } => Item::Ordered(frame),
                 Operation::Body(_) => Item::Ordered(frame),
             };
             if let Err(overflow) = listener.peer.outbox().put(listener.link, item) {
