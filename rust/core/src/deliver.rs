@@ -394,7 +394,7 @@ impl Shard {
         }
         let hops = match &newborn {
             Newborn::Envelope(envelope) => envelope.hops,
-            Newborn::Group(..) | Newborn::Link(_) => 0,
+            Newborn::Group(..) | Newborn::Link(_) | Newborn::Target(_) => 0,
         };
         self.newborn = Some(newborn);
         self.turn.cause = Cause::Creation;

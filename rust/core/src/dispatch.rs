@@ -97,10 +97,11 @@ impl Shard {
                     Some(Newborn::Envelope(envelope)) => self.hand = Some(*envelope),
                     Some(Newborn::Group(population, key)) => self.group(population, &key),
                     Some(Newborn::Link(request)) => self.link_newborn(*request),
+                    Some(Newborn::Target(target)) => self.target_newborn(target, Some((population, row))),
                     None => {}
                 }
             }
-            Cause::Group | Cause::Start | Cause::Stop => {}
+            Cause::Group | Cause::Link(..) | Cause::Start | Cause::Stop => {}
         }
     }
 
@@ -113,6 +114,7 @@ impl Shard {
             || !self.inner.is_empty()
             || !self.outside.is_empty()
             || !self.starting.is_empty()
+            || self.downlinks.has_news()
             || !self.is_paused() && self.waiting_outside()
             || !self.stopping.is_empty()
             || self.memberships.iter().any(|membership| membership.is_pending() || membership.is_marked())
@@ -179,6 +181,9 @@ impl Shard {
         }
         if self.next_group() {
             return None;
+        }
+        if self.downlinks.has_news() {
+            return self.next_link();
         }
         if !self.inner.is_empty()
             && let Some(envelope) = self.inner.pop_front()

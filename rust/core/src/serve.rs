@@ -518,7 +518,7 @@ fn behind(members: &[(EcoString, Value)]) -> Value {
 }
 
 /// A lane that may be linked, by its name on the wire.
-fn lane_place(decl: &PopulationDecl, lane: &str) -> Option<Place> {
+pub(crate) fn lane_place(decl: &PopulationDecl, lane: &str) -> Option<Place> {
     let name = &*bare(lane);
     if name.starts_with('_') {
         return None;
