@@ -8,6 +8,7 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
 use crate::fold;
 use crate::population::column::fit;
 use crate::population::{PopulationId, TwinId};
+use crate::serve::operation_of;
 use crate::shard::{Held, Newborn, Shard};
 use crate::time::time_of;
 use crate::timers::{TimerKey, TimerNumber};
@@ -53,6 +54,12 @@ impl Shard {
                 Ok(lane) => envelope.lane = lane,
                 Err((kind, reason)) => return self.dead(envelope, kind, &reason),
             }
+        }
+        // what a link writes has the form that it has on the wire
+        if let (Lane::Map(_), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
+            && let Some(body) = operation_of(tree)
+        {
+            envelope.body = body;
         }
         match envelope.lane {
             Lane::Command(command) => self.bring_command(envelope, source, population, command),
@@ -342,6 +349,10 @@ impl Shard {
         };
         let hops = envelope.hops;
         let lane = envelope.lane.clone();
+        let link = match envelope.origin {
+            Origin::Link(link) => Some(link),
+            _ => None,
+        };
         self.turn.cause = Cause::Envelope(Box::new(envelope));
         match lane {
             Lane::Command(command) => self.begin_command(population, row, twin, hops, command),
@@ -349,8 +360,10 @@ impl Shard {
             Lane::Column(column) => {
                 self.open(population, row, twin, hops);
                 let value = self.turn.record.slots.first().cloned().unwrap_or_default();
-                if let Err(refusal) = self.write(crate::turn::Within::Open, column, value) {
-                    self.fail(Kind::Invalid, &refusal.to_string());
+                match (self.write(crate::turn::Within::Open, column, value), link) {
+                    (Err(refusal), _) => self.fail(Kind::Invalid, &refusal.to_string()),
+                    (Ok(()), Some(link)) => self.keep_came(link, None),
+                    (Ok(()), None) => {}
                 }
                 None
             }
@@ -367,8 +380,10 @@ impl Shard {
                     }
                     _ => Ok(()),
                 };
-                if let Err(refusal) = done {
-                    self.fail(Kind::Invalid, &refusal.to_string());
+                match (done, link) {
+                    (Err(refusal), _) => self.fail(Kind::Invalid, &refusal.to_string()),
+                    (Ok(()), Some(link)) => self.keep_came(link, slots.first()),
+                    (Ok(()), None) => {}
                 }
                 None
             }

@@ -87,6 +87,7 @@ impl Shard {
                     self.reply(number, Answer::Accepted);
                 }
                 Origin::Twin(..) | Origin::Timer | Origin::Members => self.inner_counts.applied += 1,
+                Origin::Link(_) => {}
             },
             Cause::Creation => {
                 let (population, row, id) = (self.turn.population, self.turn.row, self.turn.id);

@@ -8,13 +8,15 @@ mod targets;
 mod telling;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use ecow::EcoString;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::body::Record;
 use crate::declaration::{LinkDecl, LinkKind, TargetDecl};
-use crate::links::Place;
+use crate::links::{Operation, Place};
 use crate::population::{PopulationId, TwinId};
 use crate::shard::Class;
 use crate::undo::Log;
@@ -54,7 +56,8 @@ struct Source {
     population: PopulationId,
     row: u32,
     place: Place,
-    /// The next and the one before of those who link the same twin.
+    /// Of those who link the same twin, in the order in which they did: the next, or NONE, and the one before; before the
+    /// first stands the last.
     after: u32,
     before: u32,
 }
@@ -100,11 +103,13 @@ enum News {
     /// The map lane's entry was written or removed.
     Key(Value),
     Cleared,
-    /// Something that happened to a list lane, as it was.
-    Element(crate::links::Operation),
+    /// What has come as it was, from a lane whose values are not known to have the copy's types.
+    Came(Operation),
     Linked,
     /// The present state, all of it.
     Sync,
+    /// All of the present state has come; of a map, with these keys (`Operation::key`).
+    Synced(Option<Arc<FxHashSet<Bytes>>>),
     Unlinked(EcoString),
     Failed(EcoString),
     /// Whatever has become of the link itself.
@@ -130,32 +135,61 @@ enum Said {
 /// A target that a kept turn has written, or a member that has joined or left.
 #[derive(Clone, Debug)]
 enum Changed {
-    Target { population: PopulationId, link: u16, at: u32 },
-    Member { membership: usize, group: EcoString, member: EcoString, joined: bool },
+    Target {
+        population: PopulationId,
+        link: u16,
+        at: u32,
+    },
+    Member {
+        membership: usize,
+        group: EcoString,
+        member: EcoString,
+        joined: bool,
+    },
     /// A twin of a class whose groups have all twins as members was made.
-    Group { population: PopulationId, twin: TwinId },
+    Group {
+        population: PopulationId,
+        twin: TwinId,
+    },
 }
 
-/// All links of one lane of a population.
-#[derive(Debug, Default)]
-struct Lane {
-    /// By row of the twin, slot of the targets' map, or row of the member: the link's number, or NONE.
-    ids: Vec<u32>,
+/// All links of one lane of a population, by number.
+#[derive(Debug)]
+enum Lane {
+    /// By row of the twin, or by slot of the targets' map; NONE where there is none.
+    Targets(Vec<u32>),
+    /// By row of the twin and row of the member.
+    Members(FxHashMap<(u32, u32), u32>),
 }
 
 impl Lane {
-    fn get(&self, at: u32) -> Option<u32> {
-        self.ids.get(at as usize).copied().filter(|id| *id != NONE)
+    fn new(decl: &LinkDecl) -> Self {
+        match decl.target {
+            TargetDecl::Members(_) => Lane::Members(FxHashMap::default()),
+            TargetDecl::Column(_) | TargetDecl::Map(_) => Lane::Targets(Vec::new()),
+        }
     }
 
-    fn set(&mut self, at: u32, id: u32) {
-        if self.ids.len() <= at as usize {
-            if id == NONE {
-                return;
-            }
-            self.ids.resize(at as usize + 1, NONE);
+    fn get(&self, row: u32, at: u32) -> Option<u32> {
+        match self {
+            Lane::Targets(ids) => ids.get(at as usize).copied().filter(|id| *id != NONE),
+            Lane::Members(ids) => ids.get(&(row, at)).copied(),
         }
-        self.ids[at as usize] = id;
+    }
+
+    fn set(&mut self, row: u32, at: u32, id: u32) {
+        match self {
+            Lane::Targets(ids) => {
+                if ids.len() <= at as usize {
+                    // as a table grows: by its chunks
+                    ids.reserve_exact((at as usize + 1 - ids.len()).next_multiple_of(4096));
+                    ids.resize(at as usize + 1, NONE);
+                }
+                ids[at as usize] = id;
+            }
+            Lane::Members(ids) if id == NONE => drop(ids.remove(&(row, at))),
+            Lane::Members(ids) => drop(ids.insert((row, at), id)),
+        }
     }
 }
 
@@ -182,7 +216,7 @@ pub struct Downlinks {
 
 impl Downlinks {
     pub fn new(classes: &[Class]) -> Self {
-        let lanes = classes.iter().map(|class| class.decl.links.iter().map(|_| Lane::default()).collect()).collect();
+        let lanes = classes.iter().map(|class| class.decl.links.iter().map(Lane::new).collect()).collect();
         Downlinks { lanes, heads: vec![Vec::new(); classes.len()], ..Downlinks::default() }
     }
 
@@ -208,7 +242,7 @@ impl Downlinks {
 
     /// (linked, synced) of a twin's link.
     pub fn state(&self, population: PopulationId, link: u16, at: u32) -> (bool, bool) {
-        let id = self.lanes[population.0 as usize].get(link as usize).and_then(|lane| lane.get(at));
+        let id = self.lanes[population.0 as usize].get(link as usize).and_then(|lane| lane.get(at, at));
         id.map_or((false, false), |id| {
             let link = &self.slab[id as usize];
             (link.is_linked, link.is_synced)
@@ -244,17 +278,22 @@ impl Downlinks {
                 self.slab.len() as u32 - 1
             }
         };
-        self.lanes[population.0 as usize][link as usize].set(at, id);
+        self.lanes[population.0 as usize][link as usize].set(row, at, id);
         id
     }
 
     /// Takes a link out. What is still to be told of it is void.
     fn remove(&mut self, id: u32) {
         self.detach(id);
-        let Downlink { population, link, at, .. } = self.slab[id as usize];
-        self.lanes[population.0 as usize][link as usize].set(at, NONE);
+        let Downlink { population, link, row, at, .. } = self.slab[id as usize];
+        self.lanes[population.0 as usize][link as usize].set(row, at, NONE);
         self.slab[id as usize].serial = 0;
         self.free.push(id);
+    }
+
+    /// Whose entry an envelope of a link is to become: None for one that is gone.
+    pub(crate) fn owner(&self, link: DownlinkId) -> Option<(PopulationId, u16)> {
+        self.slab.get(link.0 as usize).filter(|link| link.serial != 0).map(|link| (link.population, link.link))
     }
 
     /// A link that is still the one that was meant.
@@ -283,13 +322,17 @@ impl Downlinks {
         if heads.len() <= row as usize {
             heads.resize(row as usize + 1, NONE);
         }
-        let after = std::mem::replace(&mut heads[row as usize], id);
-        if after != NONE
-            && let End::Near(source) = &mut self.slab[after as usize].end
-        {
-            source.before = id;
+        let first = heads[row as usize];
+        let mut before = id;
+        if first == NONE {
+            heads[row as usize] = id;
+        } else if let End::Near(source) = &mut self.slab[first as usize].end {
+            before = std::mem::replace(&mut source.before, id);
+            if let End::Near(last) = &mut self.slab[before as usize].end {
+                last.after = id;
+            }
         }
-        self.slab[id as usize].end = End::Near(Source { population, row, place, after, before: NONE });
+        self.slab[id as usize].end = End::Near(Source { population, row, place, after: NONE, before });
         self.near += 1;
     }
 
@@ -298,16 +341,15 @@ impl Downlinks {
         let end = std::mem::replace(&mut self.slab[id as usize].end, End::Nowhere);
         match end {
             End::Near(Source { population, row, after, before, .. }) => {
-                match before {
-                    NONE => self.heads[population.0 as usize][row as usize] = after,
-                    before => {
-                        if let End::Near(source) = &mut self.slab[before as usize].end {
-                            source.after = after;
-                        }
-                    }
+                let first = &mut self.heads[population.0 as usize][row as usize];
+                let follower = if after == NONE { *first } else { after };
+                if *first == id {
+                    *first = after;
+                } else if let End::Near(source) = &mut self.slab[before as usize].end {
+                    source.after = after;
                 }
-                if after != NONE
-                    && let End::Near(source) = &mut self.slab[after as usize].end
+                if follower != id
+                    && let End::Near(source) = &mut self.slab[follower as usize].end
                 {
                     source.before = before;
                 }
@@ -320,7 +362,7 @@ impl Downlinks {
         (link.is_linked, link.is_synced) = (false, false);
     }
 
-    /// The links of a twin's lanes, in no order that means anything.
+    /// The links to a twin's lanes, in the order in which they were opened.
     fn links_of(&self, population: PopulationId, row: u32) -> Vec<u32> {
         let mut found = Vec::new();
         let mut at = self.heads[population.0 as usize].get(row as usize).copied().unwrap_or(NONE);

@@ -578,6 +578,11 @@ impl Shard {
                         self.inner_counts.dead += 1;
                         "members".to_owned()
                     }
+                    Origin::Link(_) => {
+                        self.inner_counts.read += 1;
+                        self.inner_counts.dead += 1;
+                        "link".to_owned()
+                    }
                 };
                 let record = if envelope.raw.is_empty() { self.body_json(population, &envelope) } else { envelope.raw };
                 letter(origin, envelope.sequence, lane, record)

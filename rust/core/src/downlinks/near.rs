@@ -67,23 +67,32 @@ impl Downlinks {
         for (number, link) in class.decl.links.iter().enumerate() {
             let link_number = number as u16;
             match link.target {
-                TargetDecl::Column(column) if touched(column) => {
-                    self.changed.push_back(Changed::Target { population, link: link_number, at: row });
-                }
+                TargetDecl::Column(column) if touched(column) => self.change(population, link_number, row, row),
                 TargetDecl::Map(map) if touched(columns + map) => {
                     let slots = log.entries.iter().filter_map(|entry| match entry {
-                        Undo::Entry { map: of, slot, .. } | Undo::Presence { map: of, slot, .. } if *of as usize == map => {
+                        Undo::Entry { map: of, slot, .. } | Undo::Presence { map: of, slot, .. }
+                            if *of as usize == map =>
+                        {
                             Some(*slot)
                         }
                         _ => None,
                     });
                     for at in slots {
-                        self.changed.push_back(Changed::Target { population, link: link_number, at });
+                        self.change(population, link_number, row, at);
                     }
                 }
                 _ => {}
             }
         }
+    }
+
+    /// What the link that is there has still to tell is void.
+    fn change(&mut self, population: PopulationId, link: u16, row: u32, at: u32) {
+        if let Some(id) = self.lanes[population.0 as usize][link as usize].get(row, at) {
+            self.serials = self.serials.wrapping_add(1);
+            self.slab[id as usize].serial = self.serials;
+        }
+        self.changed.push_back(Changed::Target { population, link, at });
     }
 
     /// Who has joined and left the groups of a membership.

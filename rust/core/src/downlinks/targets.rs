@@ -5,6 +5,9 @@ use crate::dispatch::Step;
 use crate::serve::lane_place;
 use crate::shard::{Newborn, Shard};
 
+/// Room that is kept for targets that change.
+const SPARE: usize = 1024;
+
 /// A link whose twin has to be made first.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -14,10 +17,17 @@ pub struct Target {
 }
 
 impl Shard {
-    /// Opens or closes the next link whose target has changed, else tells the next twin what its link has brought. None: look
+    /// Tells the next twin what its link has brought, else opens or closes the next link whose target has changed. None: look
     /// at the turn's phase again.
     pub(crate) fn next_link(&mut self) -> Option<Step> {
-        let Some(changed) = self.downlinks.changed.pop_front() else { return self.next_told() };
+        if !self.downlinks.told.is_empty() {
+            return self.next_told();
+        }
+        let changed = self.downlinks.changed.pop_front()?;
+        if self.downlinks.changed.is_empty() && self.downlinks.changed.capacity() > SPARE {
+            // as many as that are opened once
+            self.downlinks.changed.shrink_to(SPARE);
+        }
         match changed {
             Changed::Target { population, link, at } => self.connect(Target { population, link, at }),
             Changed::Member { membership, group, member, joined } => {
@@ -54,9 +64,9 @@ impl Shard {
             .filter(|link| class.decl.links[*link as usize].target == TargetDecl::Members(number))
             .collect();
         for link in links {
-            let known = self.downlinks.lanes[population.0 as usize][link as usize].get(at);
+            let known = self.downlinks.lanes[population.0 as usize][link as usize].get(row, at);
             match (known, joined) {
-                (Some(id), false) if self.downlinks.slab[id as usize].row == row => self.member_left(id),
+                (Some(id), false) => self.member_left(id),
                 (None, true) => {
                     let id = self.downlinks.insert(population, link, row, at);
                     self.connect_near(id, of, at);
@@ -85,7 +95,7 @@ impl Shard {
     /// Brings a link in line with what its target says now.
     fn connect(&mut self, target: Target) -> Option<Step> {
         let Target { population, link, at } = target;
-        if let Some(id) = self.downlinks.lanes[population.0 as usize][link as usize].get(at) {
+        if let Some(id) = self.downlinks.lanes[population.0 as usize][link as usize].get(at, at) {
             let Downlink { row, is_linked, .. } = self.downlinks.slab[id as usize];
             self.downlinks.remove(id);
             if is_linked
@@ -122,7 +132,7 @@ impl Shard {
     /// A link's twin has been made, or could not be: None.
     pub(crate) fn target_newborn(&mut self, target: Target, made: Option<(PopulationId, u32)>) {
         let Target { population, link, at } = target;
-        let Some(id) = self.downlinks.lanes[population.0 as usize][link as usize].get(at) else { return };
+        let Some(id) = self.downlinks.lanes[population.0 as usize][link as usize].get(at, at) else { return };
         match made {
             Some((source, row)) => self.connect_near(id, source, row),
             None => self.downlinks.tell(id, 0, News::Failed("the twin could not be made".into())),
@@ -183,14 +193,15 @@ impl Shard {
         for (number, link) in class.decl.links.iter().enumerate() {
             let lane = &self.downlinks.lanes[population.0 as usize][number];
             match link.target {
-                TargetDecl::Column(_) => own.extend(lane.get(row)),
-                TargetDecl::Map(map) => own.extend(class.table.maps[map].slots(row).filter_map(|slot| lane.get(slot))),
+                TargetDecl::Column(_) => own.extend(lane.get(row, row)),
+                TargetDecl::Map(map) => {
+                    own.extend(class.table.maps[map].slots(row).filter_map(|slot| lane.get(row, slot)))
+                }
                 TargetDecl::Members(members) => {
                     let membership = &self.memberships[class.groups[members]];
                     let table = &self.populations[membership.member.0 as usize].table;
                     let rows = membership.members(class.table.key(row)).filter_map(|member| table.row(member));
-                    let ids = rows.filter_map(|at| lane.get(at));
-                    own.extend(ids.filter(|id| self.downlinks.slab[*id as usize].row == row));
+                    own.extend(rows.filter_map(|at| lane.get(row, at)));
                 }
             }
         }

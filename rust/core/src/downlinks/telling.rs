@@ -2,7 +2,7 @@
 //! concerns run, in a turn of their own: one that fails undoes what it did, and the copy stays what the linked lane is.
 
 use super::*;
-use crate::declaration::CopyDecl;
+use crate::declaration::{ColumnType, CopyDecl};
 use crate::dispatch::Step;
 use crate::envelope::{Body, Envelope, Kind, Lane as EnvelopeLane, Node, Origin};
 use crate::fold;
@@ -38,31 +38,50 @@ impl Shard {
                 let (End::Near(source), Some(table)) = (link.end, self.source_table(&link)) else { return None };
                 let Place::Column(column) = source.place else { return None };
                 let value = table.columns[column as usize].get(source.row);
+                if !self.is_plain(&link) {
+                    return self.bring_came(id, &link, twin, Operation::Value(value));
+                }
                 self.open_link(&link, twin, hops);
                 self.write_value(&link, value);
             }
             News::Key(key) => {
                 let value = self.source_entry(&link, &key);
+                if !self.is_plain(&link) {
+                    let operation = match value {
+                        Some(value) => Operation::Update(key, value),
+                        None => Operation::Remove(key),
+                    };
+                    return self.bring_came(id, &link, twin, operation);
+                }
                 self.open_link(&link, twin, hops);
                 self.write_entry(&link, key, value);
             }
-            News::Cleared => {
-                self.open_link(&link, twin, hops);
-                for key in self.copied_keys(&link) {
-                    self.write_entry(&link, key, None);
-                }
-            }
-            News::Element(_) => return None,
+            News::Cleared => self.clear_copy(&link, twin, hops),
+            News::Came(operation) => return self.bring_came(id, &link, twin, operation),
             News::Linked => {
                 self.downlinks.slab[id as usize].is_linked = true;
                 self.hook(&link, twin, Hook::Linked, EcoString::new());
                 return None;
             }
-            News::Sync => {
+            News::Sync if self.is_plain(&link) => {
                 self.open_link(&link, twin, hops);
                 self.copy_all(&link);
-                self.downlinks.slab[id as usize].is_synced = true;
-                self.hook(&link, twin, Hook::Synced, EcoString::new());
+                self.synced(id, &link, twin);
+            }
+            News::Sync => {
+                self.tell_all(id, &link);
+                return None;
+            }
+            News::Synced(keys) => {
+                self.open_link(&link, twin, hops);
+                if let Some(keys) = keys {
+                    for key in self.copied_keys(&link) {
+                        if !keys.contains(&Operation::Remove(key.clone()).key()) {
+                            self.write_entry(&link, key, None);
+                        }
+                    }
+                }
+                self.synced(id, &link, twin);
             }
             News::Unlinked(reason) => {
                 self.end_link(&link, twin);
@@ -110,6 +129,19 @@ impl Shard {
                 self.settle_copy();
                 None
             }
+        }
+    }
+
+    fn synced(&mut self, id: u32, link: &Downlink, twin: TwinId) {
+        if !std::mem::replace(&mut self.downlinks.slab[id as usize].is_synced, true) {
+            self.hook(link, twin, Hook::Synced, EcoString::new());
+        }
+    }
+
+    fn clear_copy(&mut self, link: &Downlink, twin: TwinId, hops: u16) {
+        self.open_link(link, twin, hops);
+        for key in self.copied_keys(link) {
+            self.write_entry(link, key, None);
         }
     }
 
@@ -271,6 +303,121 @@ impl Shard {
                 let own = owners.slots(link.row).filter(|slot| owners.value(*slot) == target);
                 own.map(|slot| owners.key(slot)).collect()
             }
+        }
+    }
+
+    /// What comes has the types of the copy, or is made to fit it without Python.
+    fn is_plain(&self, link: &Downlink) -> bool {
+        let End::Near(source) = link.end else { return false };
+        let decl = self.link_decl(link.population, link.link);
+        let table = &self.populations[link.population.0 as usize].table;
+        decl.typed == Some(source.population.0 as usize)
+            || match decl.copy {
+                CopyDecl::Column(column) => table.columns[column].kind() != ColumnType::Value,
+                CopyDecl::Map(map) => {
+                    table.maps[map].key_type() != ColumnType::Value && table.maps[map].value_type() != ColumnType::Value
+                }
+                CopyDecl::Command(_) => true,
+            }
+    }
+
+    /// What has come goes the way of a lane that is set from outside: through its type.
+    fn bring_came(&mut self, id: u32, link: &Downlink, twin: TwinId, operation: Operation) -> Option<Step> {
+        let decl = self.link_decl(link.population, link.link);
+        let list = |items: Vec<Value>| Body::Tree(Value::List(items.into()));
+        let (lane, body) = match (decl.kind, decl.copy, operation) {
+            (LinkKind::Value, CopyDecl::Column(column), Operation::Value(value)) => {
+                let old = self.populations[link.population.0 as usize].table.columns[column].get(link.row);
+                // a link that comes back tells what is known already
+                if !link.is_synced && old == value {
+                    return None;
+                }
+                if value.is_null() {
+                    self.open_link(link, twin, 0);
+                    self.write_value(link, value);
+                    self.settle_copy();
+                    return None;
+                }
+                (EnvelopeLane::Column(column as u16), Body::Tree(value))
+            }
+            (LinkKind::Join, CopyDecl::Map(map), Operation::Value(value)) => {
+                let key = self.target_key(link);
+                match value {
+                    Value::Null => (EnvelopeLane::Map(map as u16), list(vec![key])),
+                    value => (EnvelopeLane::Map(map as u16), list(vec![key, value])),
+                }
+            }
+            (LinkKind::Map | LinkKind::JoinMap, CopyDecl::Map(map), Operation::Update(key, value)) => {
+                if !link.is_synced && self.entry(link, map, &key).as_ref() == Some(&value) && decl.owners.is_none() {
+                    return None;
+                }
+                (EnvelopeLane::Map(map as u16), list(vec![key, value]))
+            }
+            (LinkKind::Map | LinkKind::JoinMap, _, Operation::Remove(key)) => {
+                self.open_link(link, twin, 0);
+                self.write_entry(link, key, None);
+                self.settle_copy();
+                return None;
+            }
+            (_, CopyDecl::Map(_), Operation::Clear) => {
+                self.clear_copy(link, twin, 0);
+                self.settle_copy();
+                return None;
+            }
+            (LinkKind::Event, CopyDecl::Command(command), Operation::Body(body) | Operation::Value(body)) => {
+                (EnvelopeLane::Command(command as u16), Body::Tree(body))
+            }
+            _ => return None,
+        };
+        self.next_sequence += 1;
+        self.bring(Envelope {
+            origin: Origin::Link(DownlinkId(id)),
+            sequence: self.next_sequence,
+            hops: 0,
+            node: Node::Twin(link.population, twin),
+            lane,
+            body,
+            raw: Vec::new(),
+            passed: false,
+        })
+    }
+
+    /// What a link has brought is written: the entry is the link's, and the copy is kept whatever its handlers do.
+    pub(crate) fn keep_came(&mut self, id: DownlinkId, key: Option<&Value>) {
+        let owner = self.downlinks.owner(id);
+        if let (Some((population, link)), Some(key)) = (owner, key)
+            && (population, self.downlinks.slab[id.0 as usize].row) == (self.turn.population, self.turn.row)
+            && let Some(owners) = self.link_decl(population, link).owners
+        {
+            let link = self.downlinks.slab[id.0 as usize];
+            let target = self.target_key(&link);
+            if let Err(refusal) = self.map_put(Within::Open, owners as u16, key.clone(), target) {
+                self.bury_link(&link, Kind::Limit, &refusal.to_string());
+            }
+        }
+        self.settle_copy();
+    }
+
+    /// The present state, to be told piece by piece.
+    fn tell_all(&mut self, id: u32, link: &Downlink) {
+        let (End::Near(source), Some(table)) = (link.end, self.source_table(link)) else { return };
+        let mut keys = None;
+        let operations: Vec<Operation> = match source.place {
+            Place::Column(column) => vec![Operation::Value(table.columns[column as usize].get(source.row))],
+            Place::Map(map) => {
+                let map = &table.maps[map as usize];
+                let all: Vec<_> =
+                    map.slots(source.row).map(|slot| Operation::Update(map.key(slot), map.value(slot))).collect();
+                keys = Some(Arc::new(all.iter().map(Operation::key).collect()));
+                all
+            }
+            _ => Vec::new(),
+        };
+        let serial = link.serial;
+        let told = |what| Told { link: id, serial, hops: 0, what };
+        self.downlinks.told.push_front(told(News::Synced(keys)));
+        for operation in operations.into_iter().rev() {
+            self.downlinks.told.push_front(told(News::Came(operation)));
         }
     }
 
