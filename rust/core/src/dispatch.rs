@@ -28,6 +28,7 @@ impl Shard {
     /// Begins a batch: at most `commit_turns` turns, and `budget` of real time.
     pub fn batch(&mut self, budget: Duration) {
         self.clock.tick();
+        self.settle_remote();
         self.left = self.settings.commit_turns;
         self.deadline = Some(Instant::now() + budget);
     }
@@ -113,6 +114,7 @@ impl Shard {
             || !self.inner.is_empty()
             || !self.outside.is_empty()
             || !self.starting.is_empty()
+            || self.remotes.is_stirred()
             || !self.is_paused() && self.waiting_outside()
             || !self.stopping.is_empty()
             || self.memberships.iter().any(|membership| membership.is_pending() || membership.is_marked())

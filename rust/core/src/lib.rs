@@ -54,6 +54,7 @@ pub mod query;
 pub mod recon;
 pub mod record;
 pub mod recover;
+pub mod remote;
 pub mod route;
 pub mod serve;
 pub mod shard;

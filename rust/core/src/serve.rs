@@ -501,7 +501,7 @@ fn map_operation(body: &str) -> Result<Option<Body>, String> {
 }
 
 /// What stands behind a first attribute, as a value of its own: plain values move up by one place.
-fn behind(members: &[(EcoString, Value)]) -> Value {
+pub(crate) fn behind(members: &[(EcoString, Value)]) -> Value {
     let plain = |at: usize| ecow::eco_format!("${at}");
     if members.iter().enumerate().all(|(at, (name, _))| *name == plain(at + 1)) {
         return match members {
