@@ -37,6 +37,9 @@ pub struct Settings {
     /// Those of the server.
     #[serde(flatten)]
     pub limits: crate::limits::Limits,
+    /// Those of links and commands to other servers.
+    #[serde(flatten)]
+    pub remote: crate::remote::Bounds,
 }
 
 #[derive(Clone, Debug, Deserialize)]

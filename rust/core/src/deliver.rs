@@ -1,6 +1,5 @@
 //! An envelope on its way: its address and its lane looked up, its body validated, its twin found or made, its turn opened.
 
-use crate::ask::Answer;
 use crate::body::{BodyType, Record};
 use crate::decode::{decode_json, write_json};
 use crate::dispatch::Step;
@@ -26,7 +25,7 @@ impl Shard {
     /// Looks an envelope's address and lane up, has its body validated, and delivers it.
     pub(crate) fn bring(&mut self, mut envelope: Envelope) -> Option<Step> {
         if let Node::Uri(uri) = &envelope.node {
-            if uri.starts_with("warp://") || uri.starts_with("warps://") {
+            if crate::remote::is_remote(uri) {
                 return self.send_away(envelope);
             }
             match self.router.route(uri) {
@@ -280,31 +279,6 @@ impl Shard {
         let known: Vec<&str> =
             decl.commands.iter().map(|lane| lane.name.as_str()).filter(|name| !name.starts_with('_')).collect();
         Err((Kind::Unrouted, format!("{} has no command lane `{name}`; it has: {}", decl.name, known.join(", "))))
-    }
-
-    pub(crate) fn send_away(&mut self, envelope: Envelope) -> Option<Step> {
-        let (Node::Uri(uri), Body::Tree(tree)) = (&envelope.node, &envelope.body) else { return None };
-        let Some(kept) = &mut self.remote else {
-            return self.dead(
-                envelope,
-                Kind::Unrouted,
-                "no remote links yet: this version sends to its own twins only",
-            );
-        };
-        let lane = match &envelope.lane {
-            Lane::Named(name) => name.to_string(),
-            _ => String::new(),
-        };
-        kept.push((uri.to_string(), lane, tree.clone()));
-        match envelope.origin {
-            Origin::Outside(_) => self.outside_counts.applied += 1,
-            Origin::Asked(number) => {
-                self.outside_counts.applied += 1;
-                self.reply(number, Answer::Accepted);
-            }
-            _ => self.inner_counts.applied += 1,
-        }
-        None
     }
 
     /// Opens the turn of an envelope whose address and body are known; makes the twin first where there is none.

@@ -28,6 +28,7 @@ impl Shard {
     /// Begins a batch: at most `commit_turns` turns, and `budget` of real time.
     pub fn batch(&mut self, budget: Duration) {
         self.clock.tick();
+        self.settle_remote();
         self.left = self.settings.commit_turns;
         self.deadline = Some(Instant::now() + budget);
     }
@@ -116,6 +117,7 @@ impl Shard {
             || !self.outside.is_empty()
             || !self.starting.is_empty()
             || self.downlinks.has_news()
+            || self.remotes.is_stirred()
             || !self.is_paused() && self.waiting_outside()
             || !self.stopping.is_empty()
             || self.memberships.iter().any(|membership| membership.is_pending() || membership.is_marked())
@@ -124,7 +126,8 @@ impl Shard {
 
     /// The same of connections and sources.
     fn waiting_outside(&self) -> bool {
-        self.serving && (self.desk.has_more() || self.exchange.has_news())
+        self.remotes.has_news()
+            || self.serving && (self.desk.has_more() || self.exchange.has_news())
             || self.held.as_ref().is_some_and(|held| held.until.is_none_or(|until| until <= Instant::now()))
             || self.held.is_none() && !self.starved && self.sources.iter().any(|source| source.has_news())
     }
@@ -236,6 +239,10 @@ impl Shard {
         if self.is_paused() {
             return Some(Step::Idle);
         }
+        self.far_first = !self.far_first;
+        if self.far_first && self.remotes.has_news() && self.next_far() {
+            return None;
+        }
         self.peers_first = self.serving && !self.peers_first;
         if self.peers_first
             && let Some(step) = self.serve()
@@ -253,6 +260,9 @@ impl Shard {
             && let Some(step) = self.serve()
         {
             return step;
+        }
+        if self.remotes.has_news() && self.next_far() {
+            return None;
         }
         Some(Step::Idle)
     }

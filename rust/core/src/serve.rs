@@ -506,7 +506,7 @@ pub(crate) fn operation_of(tree: &Value) -> Option<Body> {
 }
 
 /// What stands behind a first attribute, as a value of its own: plain values move up by one place.
-fn behind(members: &[(EcoString, Value)]) -> Value {
+pub(crate) fn behind(members: &[(EcoString, Value)]) -> Value {
     let plain = |at: usize| ecow::eco_format!("${at}");
     if members.iter().enumerate().all(|(at, (name, _))| *name == plain(at + 1)) {
         return match members {

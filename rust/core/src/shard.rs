@@ -24,6 +24,7 @@ use crate::links::Links;
 use crate::members::Membership;
 use crate::peer::Exchange;
 use crate::population::{Population, PopulationId, TwinId};
+use crate::remote::Remotes;
 use crate::route::Router;
 use crate::serve::{Desk, LinkRequest};
 use crate::timers::{TimerKey, TimerNumber, Timers};
@@ -117,6 +118,8 @@ pub struct Shard {
     pub serving: bool,
     /// Peers go before sources this time.
     pub peers_first: bool,
+    /// What other servers have sent goes before both this time.
+    pub far_first: bool,
     pub desk: Desk,
     pub links: Links,
     /// Links of these twins to others' lanes.
@@ -185,8 +188,10 @@ pub struct Shard {
     pub dead: Vec<DeadLetter>,
     pub inner_counts: Counts,
     pub outside_counts: Counts,
-    /// Commands to other servers: kept here in tests, dead letters otherwise.
+    /// In tests: what was sent to other servers, as (URI, lane, body); nothing of it leaves.
     pub remote: Option<Vec<(String, String, Value)>>,
+    /// Links to lanes of other servers, and commands that wait for them.
+    pub remotes: Remotes,
     pub next_sequence: u64,
     /// Records with a time are held back to this pace: (first event's time, when it was applied, speed).
     pub pace: Option<(i64, Instant, f64)>,
@@ -253,11 +258,14 @@ impl Shard {
         }
         let wake = Wake::new().map_err(|error| format!("no eventfd could be made: {error}"))?;
         let wake = Arc::new(wake);
+        let exchange = Exchange::new(Arc::clone(&wake));
         Ok(Shard {
             app: declaration.app,
-            exchange: Exchange::new(Arc::clone(&wake)),
+            remotes: Remotes::new(&exchange, &declaration.settings.limits, &declaration.settings.remote),
+            exchange,
             serving: false,
             peers_first: false,
+            far_first: false,
             desk: Desk::default(),
             links: Links::new(populations.len()),
             downlinks: Downlinks::new(&populations),
@@ -440,6 +448,8 @@ impl Shard {
     fn flush(&mut self) {
         let begun = crate::clock::elapsed();
         let count = self.links.flush();
+        self.remotes.flush();
+        self.settle_remote();
         if !self.held_answers.is_empty() {
             self.release();
         }

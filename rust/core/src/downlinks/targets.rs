@@ -106,10 +106,12 @@ impl Shard {
                 self.downlinks.call(Call { population, twin, link, what });
             }
         }
+        self.close_left();
         let (row, uri) = self.target(target)?;
         let id = self.downlinks.insert(population, link, row, at);
         if crate::remote::is_remote(&uri) {
-            self.downlinks.tell(id, 0, News::Failed("not yet".into()));
+            self.connect_far(id, &uri);
+            self.close_left();
             return None;
         }
         let (source, key) = match self.router.route(&uri) {
@@ -137,6 +139,10 @@ impl Shard {
             Some((source, row)) => self.connect_near(id, source, row),
             None => self.downlinks.tell(id, 0, News::Failed("the twin could not be made".into())),
         }
+    }
+
+    pub(super) fn target_uri(&self, population: PopulationId, link: u16, at: u32) -> Option<EcoString> {
+        self.target(Target { population, link, at }).map(|(_, uri)| uri)
     }
 
     /// Whose link it is, and the node URI. None: it is closed.
@@ -206,6 +212,7 @@ impl Shard {
             }
         }
         own.into_iter().for_each(|id| self.downlinks.remove(id));
+        self.close_left();
     }
 
     /// After a start from a store: everything that is linked is linked again.

@@ -37,6 +37,10 @@ pub enum Operation {
     },
     /// A command lane has taken this body.
     Body(Value),
+    /// Of a map's entries or a list's elements only the first ones stay. Other servers say so; a lane here tells each.
+    Take(usize),
+    /// The first ones are gone.
+    Drop(usize),
 }
 
 impl Operation {
@@ -85,6 +89,8 @@ pub fn event_body(operation: &Operation, out: &mut Vec<u8>) {
             write_value(key, out);
             out.push(b')');
         }
+        Operation::Take(count) => out.extend_from_slice(format!("@take({count})").as_bytes()),
+        Operation::Drop(count) => out.extend_from_slice(format!("@drop({count})").as_bytes()),
     }
 }
 
@@ -188,6 +194,8 @@ fn server_sent(lane: &str, operation: &Operation, commit: u64) -> Bytes {
             out.extend_from_slice(b"{\"command\":");
             write_json(body, &mut out);
         }
+        Operation::Take(count) => out.extend_from_slice(format!("{{\"take\":{count}").as_bytes()),
+        Operation::Drop(count) => out.extend_from_slice(format!("{{\"drop\":{count}").as_bytes()),
     }
     out.extend_from_slice(b"}\n\n");
     out.into()
