@@ -64,8 +64,8 @@ impl Shard {
         let decl = self.link_decl(population, link);
         let shape = shape(decl.kind);
         let (sync, prio, rate) = (decl.sync, decl.prio, decl.rate);
-        let opened = Address::parse(uri, &decl.lane)
-            .and_then(|address| self.remotes.open(&address, shape, sync, prio, rate));
+        let opened =
+            Address::parse(uri, &decl.lane).and_then(|address| self.remotes.open(&address, shape, sync, prio, rate));
         match opened {
             Ok(uplink) => {
                 self.downlinks.slab[id as usize].end = End::Far(uplink);

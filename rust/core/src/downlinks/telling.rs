@@ -74,7 +74,8 @@ impl Shard {
             }
             News::Synced(keys) => {
                 self.open_link(&link, twin, hops);
-                if let Some(keys) = keys {
+                let kind = self.link_decl(link.population, link.link).kind;
+                if let (Some(keys), LinkKind::Map | LinkKind::JoinMap) = (keys, kind) {
                     for key in self.copied_keys(&link) {
                         if !keys.contains(&Operation::Remove(key.clone()).key()) {
                             self.write_entry(&link, key, None);
@@ -329,7 +330,7 @@ impl Shard {
             (LinkKind::Value, CopyDecl::Column(column), Operation::Value(value)) => {
                 let old = self.populations[link.population.0 as usize].table.columns[column].get(link.row);
                 // a link that comes back tells what is known already
-                if !link.is_synced && old == value {
+                if !link.is_synced && is_alike(&old, &value) {
                     return None;
                 }
                 if value.is_null() {
@@ -342,13 +343,18 @@ impl Shard {
             }
             (LinkKind::Join, CopyDecl::Map(map), Operation::Value(value)) => {
                 let key = self.target_key(link);
+                let old = self.entry(link, map, &key);
+                if !link.is_synced && is_alike(&old.unwrap_or_default(), &value) {
+                    return None;
+                }
                 match value {
                     Value::Null => (EnvelopeLane::Map(map as u16), list(vec![key])),
                     value => (EnvelopeLane::Map(map as u16), list(vec![key, value])),
                 }
             }
             (LinkKind::Map | LinkKind::JoinMap, CopyDecl::Map(map), Operation::Update(key, value)) => {
-                if !link.is_synced && self.entry(link, map, &key).as_ref() == Some(&value) && decl.owners.is_none() {
+                let old = self.entry(link, map, &key);
+                if !link.is_synced && decl.owners.is_none() && old.is_some_and(|old| is_alike(&old, &value)) {
                     return None;
                 }
                 (EnvelopeLane::Map(map as u16), list(vec![key, value]))
@@ -568,5 +574,13 @@ impl Shard {
                 passed: false,
             });
         }
+    }
+}
+
+/// The same value; Recon writes a whole number of a float lane as an integer.
+fn is_alike(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (Value::Float(old), Value::Int(new)) => *old == *new as f64,
+        (old, new) => old == new,
     }
 }
