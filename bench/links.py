@@ -3,11 +3,12 @@
 import events
 import msgspec
 from measure import Sample, Stopwatch, drive, resident, start
+from server import latency, server
 from table import Row, ratio
 
 from shoal import App, Command, Count, Join, Latest, Link, Max, Twin, Value
 
-CONTENDERS = ["unlinked", "fold", "handler", "join"]
+CONTENDERS = ["unlinked", "fold", "handler", "join", "one-hop", "two-hops"]
 RUNS = 5
 JOINED = 100_000
 CHANGES = 1_000_000
@@ -19,6 +20,12 @@ class Fix(msgspec.Struct):
 
 
 def measure(contender: str) -> Sample:
+    if contender == "one-hop":
+        with server() as (port, pid):
+            return latency(port, pid, "1000")
+    if contender == "two-hops":
+        with server() as (port, pid), server("mirror.py", far=port) as (mirror, _):
+            return latency(port, pid, "1000", mirror)
     return join() if contender == "join" else linked(contender)
 
 
@@ -122,6 +129,18 @@ def rows(medians: dict[str, Sample], loop: Sample) -> list[Row]:
                 f"{sample['rate']:,.0f} events a CPU-second against {unlinked['rate']:,.0f} without the link",
             )
         )
+    one, two = medians["one-hop"], medians["two-hops"]
+    share = two["p50"] / one["p50"]
+    made.append(
+        Row(
+            "remote link through a second Shoal, two hops, p50",
+            ratio(share),
+            "≤ 2 × one hop",
+            share <= 2,
+            f"p50 {two['p50']:.0f} µs against {one['p50']:.0f} µs, p99 {two['p99']:.0f} against {one['p99']:.0f} µs; "
+            f"delivered {two['delivered']:.4f}",
+        )
+    )
     joined = medians["join"]
     made += [
         Row(
