@@ -150,8 +150,8 @@ class MembersTable(msgspec.Struct):
 
 
 class LinkTable(msgspec.Struct):
-    """``copy`` is ``{"column": i}``, ``{"map": i}`` or ``{"command": i}``; ``target`` ``{"column": i}``, ``{"map": i}`` or
-    ``{"members": i}``; ``hooks`` has a bit for each of ``LINK_HOOKS``.
+    """``copy`` is ``{"column": i}``, ``{"map": i}`` or ``{"command": i}``; ``target`` ``{"column": i}``, ``{"map": i}``
+    or ``{"members": i}``; ``hooks`` has a bit for each of ``LINK_HOOKS``.
     """
 
     name: str

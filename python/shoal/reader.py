@@ -184,11 +184,12 @@ class ReadLink(ReadOpened):
 
     def __init__(self, reader: Reader, lane: Link[Any]) -> None:
         self._look(reader, lane)
-        self._read = lambda: reader._value(lane)
+        self._reader = reader
+        self._lane = lane
 
     @property
     def value(self) -> Any:
-        return self._read()
+        return self._reader._value(self._lane)
 
     def __repr__(self) -> str:
         return f"<link to {self.target}>"
@@ -207,7 +208,8 @@ class ReadJoin(Entries):
 
     def __init__(self, reader: Reader, lane: Joined[Any, Any]) -> None:
         super().__init__(lane, list(reader._entries(lane).items()))
-        read, population, params = reader._kit.shard.read_map, reader._schema.population, reader._params
+        read: Any = reader._kit.shard.read_map
+        population, params = reader._schema.population, reader._params
         if lane.over is None:
             self.targets = dict(read(population, params, lane.target_map))
         else:
@@ -217,7 +219,8 @@ class ReadJoin(Entries):
     def owner(self, key: Any) -> str:
         if key not in self:
             raise KeyError(key)
-        return self.targets[key if self._owners is None else self._owners[key]]
+        target: str = self.targets[key if self._owners is None else self._owners[key]]
+        return target
 
 
 class Post:

@@ -164,7 +164,8 @@ def test_twins_link_lanes_of_another_server(tmp_path: Path, office: Running) -> 
         send(office, "/desk/d?lane=slow", 30)
         office.until(lambda: office.get("/desk/d")["limit"] == 30)
         office.until(lambda: office.get("/desk/d")["stops"].get("depot") == 30)
-        assert far.get("/bus/7")["limit"] == 30 and far.get("/bus/7")["stops"]["depot"] == 30
+        assert far.get("/bus/7")["limit"] == 30
+        assert far.get("/bus/7")["stops"]["depot"] == 30
         send(office, "/desk/d?lane=order", f"{base}/bus/8")
         far.until(lambda: far.get("/bus/*?count=true")["count"] == 2)
         # a twin that is deleted ends its links

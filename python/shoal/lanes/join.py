@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Never, Self, TypeVar, overload
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, Self, overload
 
 from shoal import _core
 from shoal.declaration import MapTable
@@ -70,8 +70,9 @@ class JoinView(Mapping[K, V]):
         return self.targets[key]
 
     def add(self, key: Any, target: Any, /, *params: object) -> None:
-        """Links one more twin when this turn is kept: ``add("7", Bus, "7")``, ``add("7", self.at(Bus, "7"))``, or a node
-        URI, with ``warp://host:port`` before it where it is another server's. A key that is there leads there from then on.
+        """Links one more twin when this turn is kept: ``add("7", Bus, "7")``, ``add("7", self.at(Bus, "7"))``, or a
+        node URI, with ``warp://host:port`` before it where it is another server's. A key that is there leads there from
+        then on.
         """
         self._lane._check_open()
         self._twin._join(self._lane.link_number, self._lane._target_key(key), address(self._twin, target, params))
@@ -90,7 +91,8 @@ class Joined(Linked, Copied[K, V]):
     """What both joins have in common: a map that the core writes, and a map of the twins that are linked."""
 
     _wire: Literal["join", "join_map"]
-    over: Members[Any] | None
+    # Any: to a checker a Members in a class is a descriptor
+    over: Any
     _targets: Any
     _owners: Any
 
@@ -101,7 +103,7 @@ class Joined(Linked, Copied[K, V]):
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> JoinView[K, V]: ...
         def __get__(self, obj: Any, owner: Any) -> Any: ...
-        def __set__(self, obj: Twin, value: Never) -> None: ...
+        def __set__(self, obj: Twin, value: Never) -> None: ...  # type: ignore[override]
     else:
 
         def __get__(self, obj: Any, owner: Any = None) -> Any:
@@ -135,14 +137,14 @@ class Joined(Linked, Copied[K, V]):
         self._targets = self._owners = None
         target = {"members": self.over.number} if self.over is not None else {"map": self.target_map}
         if self.over is None:
-            self._targets = self._private(schema, "of", self.target_map, key, form_of(str))
+            self._targets = self._hidden(schema, "of", self.target_map, key, form_of(str))
         if self._wire == "join_map":
-            self._owners = self._private(schema, "by", self.owner_map, self.key_form, key)
+            self._owners = self._hidden(schema, "by", self.owner_map, self.key_form, key)
         table = self._table(self._wire, copy, target)
         table.owners = self.owner_map if self._wire == "join_map" else None
         schema.add_link(self, table, self._typed())
 
-    def _private(self, schema: Schema, what: str, number: int, key: Any, value: Any) -> Any:
+    def _hidden(self, schema: Schema, what: str, number: int, key: Any, value: Any) -> Any:
         """A map of the twin that only the core and this lane write."""
         functions = (key.decoder(), value.decoder(), key.encoder("a key"), value.encoder("an entry"))
         table = MapTable(f"_{self.name}.{what}", key.column, value.column, None, self.limit, False, self.save)
@@ -178,9 +180,9 @@ class Joined(Linked, Copied[K, V]):
             )
 
 
-class Join(Joined[K, V]):
-    """A live map of one value lane of many twins, by key: ``Join(Bus.speed)``, with ``self.speeds.add("7", Bus, "7")``; or
-    of all members of a group, by their URIs: ``Join(Bus.speed, over=buses)``. By type where the class is elsewhere:
+class Join(Joined[K, V], Generic[K, V]):
+    """A live map of one value lane of many twins, by key: ``Join(Bus.speed)``, with ``self.speeds.add("7", Bus, "7")``;
+    or of all members of a group, by their URIs: ``Join(Bus.speed, over=buses)``. By type where the class is elsewhere:
     ``Join(float, lane="speed")``. A twin whose lane is unset has no entry.
     """
 
@@ -288,7 +290,7 @@ class Join(Joined[K, V]):
         return self.key_form
 
 
-class JoinMap(Joined[K, V]):
+class JoinMap(Joined[K, V], Generic[K, V]):
     """The union of one map lane of many twins: ``JoinMap(Bus.stops)``, with ``self.stops.add("7", Bus, "7")``, or
     ``JoinMap(Bus.stops, over=buses)``. An entry belongs to the twin that has set it last, and goes with it.
     """

@@ -1,7 +1,7 @@
 """Links of a twin to a lane of another twin, of this app or of another server: its copy is read without waiting.
 
-Which twin is linked is state of the twin like any other: ``open`` and ``close`` belong to the turn, are undone with it, and
-are saved. What comes is written to the copy in a turn of its own, in which ``changed`` handlers run.
+Which twin is linked is state of the twin like any other: ``open`` and ``close`` belong to the turn, are undone with it,
+and are saved. What comes is written to the copy in a turn of its own, and then ``changed`` handlers run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shoal.lanes.map import Map
 from shoal.reference import Reference
 from shoal.shapes import Misfit
 from shoal.types import Form, form_of
-from shoal.variables import B, K, S, Save, V
+from shoal.variables import B, K, Save, V
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -65,12 +65,14 @@ class Linked(Declared):
                     f"it links {self.source._label}, which is private", "private lanes cannot be linked"
                 )
             self.lane = self.lane or self.source.name
-        if not self.lane:
+        lane: Any = self.lane
+        if not isinstance(lane, str):
+            raise self._mistake(f"lane={lane!r}", "it is the lane's name on the wire")
+        if not lane:
             raise self._mistake("it does not say which lane it links", 'name it: Link(float, lane="speed")')
-        if not isinstance(self.lane, str):
-            raise self._mistake(f"lane={self.lane!r}", "it is the lane's name on the wire")
-        for option, value in (("prio", self.prio), ("rate", self.rate)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        options: dict[str, Any] = {"prio": self.prio, "rate": self.rate}
+        for option, value in options.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
                 raise self._mistake(f"{option}={value!r}", f"{option} is a number, 0 or more")
 
     def _table(self, kind: Any, copy: dict[str, int], target: dict[str, int]) -> LinkTable:
@@ -87,11 +89,11 @@ class Linked(Declared):
         return self._mark(fn, "linked")
 
     def synced(self, fn: H) -> H:
-        """Decorates a method ``(self)``: called when the copy is the linked lane's present state, again after a break."""
+        """Decorates a method ``(self)``: the copy is the linked lane's present state; called again after a break."""
         return self._mark(fn, "synced")
 
     def unlinked(self, fn: H) -> H:
-        """Decorates a method ``(self, reason)`` or ``(self)``: the other end has ended the link, which is closed then."""
+        """Decorates a method ``(self, reason)`` or ``(self)``: the other end has ended the link."""
         return self._mark(fn, "unlinked")
 
     def closed(self, fn: H) -> H:
@@ -145,8 +147,8 @@ class Opened:
         return bool(self._twin._link_state(self._lane.link_number)[1])
 
     def open(self, target: Any, /, *params: object) -> None:
-        """Links a twin when this turn is kept: ``open(Bus, "7")``, ``open(self.at(Bus, "7"))``, ``open("/bus/7")`` or, of
-        another server, ``open("warp://host:9001/bus/7")``. A link that is open leads there from then on.
+        """Links a twin when this turn is kept: ``open(Bus, "7")``, ``open(self.at(Bus, "7"))``, ``open("/bus/7")`` or,
+        of another server, ``open("warp://host:9001/bus/7")``. A link that is open leads there from then on.
         """
         self._lane._target.__set__(self._twin, address(self._twin, target, params))
 
@@ -195,8 +197,9 @@ class LinkView(Opened, Generic[V]):
 class Link(Single, Lane[V]):
     """A twin's link to a value lane of one other twin. It is a lane: folds step on what comes, others may link to it.
 
-    ``Link(Bus.speed)``, or by type where the class is elsewhere: ``Link(float, lane="speed")``. ``sync=False``: only what
-    comes from then on, not the present value. ``prio`` and ``rate`` (events a second at most) are for other servers.
+    ``Link(Bus.speed)``, or by type where the class is elsewhere: ``Link(float, lane="speed")``. ``sync=False``: only
+    what comes from then on, not the present value. ``prio`` and ``rate`` (events a second at most) are for other
+    servers.
     """
 
     _kind = "a link"
@@ -258,12 +261,12 @@ class Link(Single, Lane[V]):
         def __get__(self, obj: None, owner: type[Any]) -> Self: ...
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> LinkView[V]: ...
+        def __get__(self, obj: Any, owner: Any) -> Any: ...
         def __set__(self, obj: Twin, value: Never) -> None: ...
+    else:
 
-    def __get__(self, obj: Any, owner: Any = None) -> Any:
-        return self if obj is None else LinkView(obj, self)
-
-    if not TYPE_CHECKING:
+        def __get__(self, obj: Any, owner: Any = None) -> Any:
+            return self if obj is None else LinkView(obj, self)
 
         def __set__(self, obj: Any, value: Any) -> None:
             raise WrongType(f"{self._label} is a link: self.{self.attribute}.set(...) writes the lane that it leads to")
@@ -364,7 +367,7 @@ def _plain(form: Form, label: str, value: Any) -> Any:
     return value if encode is None else encode(value)
 
 
-class MapLink(Single, Copied[K, V]):
+class MapLink(Single, Copied[K, V], Generic[K, V]):
     """A twin's link to a map lane of one other twin: ``MapLink(Bus.stops)``, or ``MapLink(str, int, lane="stops")``."""
 
     _kind = "a map link"
@@ -431,7 +434,7 @@ class MapLink(Single, Copied[K, V]):
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> MapLinkView[K, V]: ...
         def __get__(self, obj: Any, owner: Any) -> Any: ...
-        def __set__(self, obj: Twin, value: Never) -> None: ...
+        def __set__(self, obj: Twin, value: Never) -> None: ...  # type: ignore[override]
     else:
 
         def __get__(self, obj: Any, owner: Any = None) -> Any:
@@ -527,7 +530,7 @@ class EventLink(Single, Command[B]):
         doc: str = "",
     ) -> None:
         if isinstance(src, Command):
-            Command.__init__(self, name=name, unit=unit, doc=doc)
+            Command.__init__(self, name=name, unit=unit, doc=doc)  # type: ignore[arg-type]
             self._shape, self._misfit_of_body = src._shape, src._misfit_of_body
         else:
             body = src.type if isinstance(src, Declared) and hasattr(src, "type") else src
