@@ -1,6 +1,7 @@
 """Links of twins to lanes of other twins of the same shard."""
 
 import asyncio
+import random
 
 import msgspec
 import pytest
@@ -423,3 +424,44 @@ def test_mistakes_are_found_when_the_class_is_made() -> None:
 
         class Four(Twin):
             speed = MapLink(Bus.speed)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_links_end_at_what_the_linked_lanes_are(seed: int) -> None:
+    draw = random.Random(seed)
+    speeds: dict[str, float] = {}
+    stops: dict[str, dict[str, int]] = {}
+    leads: dict[str, str] = {}
+    with app.test() as t:
+        for _ in range(400):
+            bus, desk = draw.choice("123"), draw.choice("abc")
+            match draw.randrange(6):
+                case 0 | 1:
+                    speed = float(draw.randrange(-1, 5))
+                    stop = draw.choice(["x", "y", None])
+                    t.at(Bus, bus).report(Fix(speed, stop))
+                    if speed >= 0:
+                        speeds[bus] = speed
+                        if stop is not None:
+                            own = stops.setdefault(bus, {})
+                            own[stop] = own.get(stop, 0) + 1
+                case 2 | 3:
+                    t.at(Desk, desk).follow(bus)
+                    leads[desk] = bus
+                case 4:
+                    t.at(Desk, desk).leave()
+                    leads.pop(desk, None)
+                case 5 if draw.random() < 0.3:
+                    t.at(Bus, bus).scrap()
+                    speeds.pop(bus, None)
+                    stops.pop(bus, None)
+                    leads = {each: to for each, to in leads.items() if to != bus}
+        for each, to in leads.items():
+            found = t.at(Desk, each)
+            assert (found.speed.target, found.speed.is_synced) == (f"/bus/{to}", True)
+            assert dict(found.stops) == stops.get(to, {})
+            if to in speeds:
+                assert found.speed.value == speeds[to]
+            else:
+                with pytest.raises(Unset):
+                    _ = found.speed.value

@@ -391,6 +391,3 @@ pub fn target_bits(class: &Class) -> Vec<u64> {
     }
     bits
 }
-
-#[cfg(test)]
-mod tests;
