@@ -64,7 +64,7 @@ class Desk(Twin):
     leave = Command()
     slow = Command(int)
     forget_stop = Command(str)
-    fail_at = Value(float | None, None)
+    fail_at = Value(float, -1.0)
 
     @follow.handler
     def on_follow(self, bus: str) -> None:
