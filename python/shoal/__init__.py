@@ -3,7 +3,7 @@
 A twin is the live counterpart of one entity: a class of lanes and handlers (``Twin``), with a place in an ``App``.
 
 =============  ======================================================================================
-lanes          ``Value`` ``Map`` ``Command`` ``Local`` ``Alarm`` ``Members``
+lanes          ``Value`` ``Map`` ``List`` ``Command`` ``Local`` ``Alarm`` ``Members``
 folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
 time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
@@ -44,6 +44,7 @@ from shoal.lanes.history import History, Stamped
 from shoal.lanes.lane import Lane, Num
 from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
 from shoal.lanes.local import Local
+from shoal.lanes.list import List, ListView
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
 from shoal.lanes.numbers import Max, Mean, Min, Sum
@@ -86,6 +87,8 @@ __all__ = [
     "Latest",
     "Live",
     "Local",
+    "List",
+    "ListView",
     "Map",
     "MapView",
     "Max",
