@@ -43,8 +43,8 @@ from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.history import History, Stamped
 from shoal.lanes.lane import Lane, Num
 from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
-from shoal.lanes.local import Local
 from shoal.lanes.list import List, ListView
+from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
 from shoal.lanes.numbers import Max, Mean, Min, Sum
@@ -85,10 +85,10 @@ __all__ = [
     "Kit",
     "Lane",
     "Latest",
-    "Live",
-    "Local",
     "List",
     "ListView",
+    "Live",
+    "Local",
     "Map",
     "MapView",
     "Max",

@@ -118,7 +118,11 @@ class Lanes:
 
     @property
     def names(self) -> list[str]:
-        return [*(name for _, name, _ in self._columns), *(name for _, name, _ in self._maps), *(name for _, name in self._members)]
+        return [
+            *(name for _, name, _ in self._columns),
+            *(name for _, name, _ in self._maps),
+            *(name for _, name in self._members),
+        ]
 
     def of(self, parameters: tuple[str, ...]) -> dict[str, Any]:
         """Committed values by lane; ``NoSuchTwin``."""
@@ -131,7 +135,9 @@ class Lanes:
         for number, name, ordered in self._maps:
             entries = self._shard.read_map(self._number, parameters, number)
             latest = ", ".join(_text(value) if ordered else f"{key}: {_text(value)}" for key, value in entries[-3:])
-            values[name] = f"{len(entries):,} {'elements' if ordered else 'entries'}" + (f", … {latest}" if latest else "")
+            values[name] = f"{len(entries):,} {'elements' if ordered else 'entries'}" + (
+                f", … {latest}" if latest else ""
+            )
         for number, name in self._members:
             values[name] = len(self._shard.read_members(self._number, parameters, number))
         return values

@@ -26,7 +26,9 @@ LONGEST_BODY = 64 << 20
 
 
 def add(commands: Any) -> None:
-    parser, option = add_command(commands, "command", "send a command to a lane, or set a value, map or list lane", MORE)
+    parser, option = add_command(
+        commands, "command", "send a command to a lane, or set a value, map or list lane", MORE
+    )
     option("node", metavar="NODE", help="the twin's address: /bus/7")
     option("lane", metavar="LANE", help="a command lane, or a value, map or list lane that may be set")
     option("body", metavar="BODY", nargs="?", default="", help="JSON or Recon, @FILE, - for the input, or none")

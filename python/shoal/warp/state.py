@@ -36,7 +36,7 @@ class State:
         return len(self._elements) if self.kind == "list" else len(self._entries)
 
     def plain(self) -> Any:
-        """A value; of a map a dict, or a list of pairs where keys are no texts; a list. ``{}`` where nothing has come."""
+        """A value; a list; of a map a dict, or pairs where keys are no texts. ``{}`` where nothing has come."""
         if self.kind == "value":
             return self.value
         if self.kind == "list":
