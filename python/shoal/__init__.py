@@ -3,8 +3,8 @@
 A twin is the live counterpart of one entity: a class of lanes and handlers (``Twin``), with a place in an ``App``.
 
 =============  ======================================================================================
-lanes          ``Value`` ``Map`` ``Command`` ``Local`` ``Alarm`` ``Members``
-links          ``Link`` ``MapLink`` ``EventLink`` ``Join`` ``JoinMap``
+lanes          ``Value`` ``Map`` ``List`` ``Command`` ``Local`` ``Alarm`` ``Members``
+links          ``Link`` ``MapLink`` ``ListLink`` ``EventLink`` ``Join`` ``JoinMap``
 folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
 time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
@@ -45,7 +45,8 @@ from shoal.lanes.history import History, Stamped
 from shoal.lanes.join import Join, JoinMap, JoinView
 from shoal.lanes.lane import Lane, Num
 from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
-from shoal.lanes.link import EventLink, EventView, Link, LinkView, MapLink, MapLinkView
+from shoal.lanes.link import EventLink, EventView, Link, LinkView, ListLink, ListLinkView, MapLink, MapLinkView
+from shoal.lanes.list import List, ListView
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
@@ -94,6 +95,10 @@ __all__ = [
     "Latest",
     "Link",
     "LinkView",
+    "List",
+    "ListLink",
+    "ListLinkView",
+    "ListView",
     "Live",
     "Local",
     "Map",

@@ -38,7 +38,7 @@ class Link:
         self.state = State(connection.bounds.entries)
         # The server has told the present state: what came since is newer.
         self.is_synced = False
-        # Something came with the sync: the lane has a value, or a map has entries.
+        # Something came with the sync: the lane has a value, or a map or list has entries.
         self.has_state = False
         self._connection = connection
         self._wants_state = sync
@@ -106,7 +106,7 @@ class Link:
             self._was_linked = True
             self._linked.set()
             change = change_of(body, self.state.kind != "value")
-            if isinstance(change, Cut):
+            if isinstance(change, Cut) and self.state.kind != "list":
                 self.state.begin()
                 return write("sync", self.node, self.lane)
             self.state.apply(change)
