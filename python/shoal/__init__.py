@@ -9,7 +9,8 @@ time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
 testing        ``with app.test() as t`` gives a ``Kit``
 data           ``recon.loads``, ``recon.dumps``: Swim's data language
-later          ``Supply`` ``Request`` ``Idle`` ``History`` ``Client``: typed, not carried out yet
+elsewhere      ``Client`` and ``AsyncClient``: the twins of a server, from scripts, notebooks and asyncio
+later          ``Supply`` ``Request`` ``Idle``: typed, not carried out yet
 =============  ======================================================================================
 """
 
@@ -18,18 +19,23 @@ from typing import TYPE_CHECKING
 from shoal.app import App, Sink, Source
 from shoal.duration import Seconds
 from shoal.errors import (
+    AskFailed,
     AskTimeout,
     ConfigError,
     DeclarationError,
     HandlerDeadline,
+    NoConnection,
     NoSuchTwin,
     NotInTurn,
+    NotShoal,
     OverLimit,
+    Refused,
     Reject,
     RemoteRead,
     RunFailed,
     ShoalError,
     TwinStopped,
+    Unlinked,
     Unset,
     WouldDeadlock,
     WrongThread,
@@ -57,7 +63,9 @@ from shoal.variables import Done, Save, Severity
 if TYPE_CHECKING:
     from shoal import recon as recon
     from shoal._core import DeadLetter
-    from shoal.client import Client, Live
+    from shoal.client.asynchronous import AsyncClient
+    from shoal.client.blocking import Client, Live, LiveEvents, LiveMap
+    from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveMap
     from shoal.testing import Kit, Population, Sent
 
 __all__ = [
@@ -66,7 +74,12 @@ __all__ = [
     "AlarmState",
     "App",
     "Ask",
+    "AskFailed",
     "AskTimeout",
+    "AsyncClient",
+    "AsyncLive",
+    "AsyncLiveEvents",
+    "AsyncLiveMap",
     "Below",
     "Client",
     "Command",
@@ -85,6 +98,8 @@ __all__ = [
     "Lane",
     "Latest",
     "Live",
+    "LiveEvents",
+    "LiveMap",
     "Local",
     "Map",
     "MapView",
@@ -92,14 +107,17 @@ __all__ = [
     "Mean",
     "Members",
     "Min",
+    "NoConnection",
     "NoSuchTwin",
     "NotInTurn",
+    "NotShoal",
     "Num",
     "OverLimit",
     "Params",
     "Point",
     "Population",
     "Pusher",
+    "Refused",
     "Reject",
     "RemoteRead",
     "Request",
@@ -120,6 +138,7 @@ __all__ = [
     "Twin",
     "TwinMeta",
     "TwinStopped",
+    "Unlinked",
     "Unset",
     "Value",
     "WouldDeadlock",
@@ -130,10 +149,16 @@ __all__ = [
 
 # Imported when they are first named: a run needs none of them.
 _LATER = {
-    "Client": "shoal.client",
+    "AsyncClient": "shoal.client.asynchronous",
+    "AsyncLive": "shoal.client.live",
+    "AsyncLiveEvents": "shoal.client.live",
+    "AsyncLiveMap": "shoal.client.live",
+    "Client": "shoal.client.blocking",
     "DeadLetter": "shoal.testing",
     "Kit": "shoal.testing",
-    "Live": "shoal.client",
+    "Live": "shoal.client.blocking",
+    "LiveEvents": "shoal.client.blocking",
+    "LiveMap": "shoal.client.blocking",
     "Population": "shoal.testing",
     "Sent": "shoal.testing",
 }

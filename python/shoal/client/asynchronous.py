@@ -195,8 +195,7 @@ class AsyncClient:
     async def ask(self, lane: Request[Q, R], /, *params: object, body: Q, timeout: Seconds = 5) -> R: ...
     async def ask(self, lane: Any, /, *params: object, body: Any = None, timeout: Seconds = 5) -> Any:
         """A request's reply. Errors: Reject with the reason, AskTimeout, AskFailed, NoConnection; NotShoal."""
-        await self._settled()
-        return await self._session.ask(place_of(lane, params), lane, body, timeout)
+        return await self._ask(place_of(lane, params), lane, body, timeout)
 
     async def find(self, cls: type[T] | str, /, **equal: object) -> list[str]:
         """URIs of the twins of a class, or below a path: ``find(Bus, speeding=True, speed__gt=20)``.
@@ -219,7 +218,7 @@ class AsyncClient:
     # -- for `at`
 
     def _ways(self) -> Ways:
-        return Ways(self._start, _no_read, _no_write, self._asking)
+        return Ways(self._start, _no_read, _no_write, self._ask)
 
     def _start(self, place: Place, body: Any) -> Awaitable[None]:
         """Sends also where nobody awaits it; what fails then, asyncio reports."""
@@ -234,8 +233,9 @@ class AsyncClient:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _asking(self, place: Place, lane: Request[Any, Any], body: Any, timeout: Seconds) -> Awaitable[Any]:
-        return self._session.ask(place, lane, body, timeout)
+    async def _ask(self, place: Place, lane: Any, body: Any, timeout: Seconds) -> Any:
+        await self._settled()
+        return await self._session.ask(place, lane, body, timeout)
 
 
 
