@@ -159,7 +159,9 @@ class Queries:
         except NoConnection as error:
             if isinstance(error.__context__, TimeoutError) and self._made is not None:
                 self.close()
-                raise AskTimeout(f"{self.address}: no reply of {node} {lane} within {seconds or self._seconds:g} s") from None
+                raise AskTimeout(
+                    f"{self.address}: no reply of {node} {lane} within {seconds or self._seconds:g} s"
+                ) from None
             raise
         return self._checked(answer)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Awaitable, Mapping
 from typing import Any, Self, Unpack, overload
@@ -25,16 +24,15 @@ from shoal.warp import Bounds
 
 
 class AsyncClient:
-    """The twins of the server at ``url``: their commands, lanes, links and requests. It connects with its first use, and
-    again whenever the connection breaks. ``token`` goes along as the query ``?token=`` and as ``@auth``.
+    """The twins of the server at ``url``: their commands, lanes, links and requests.
 
-    ``async with``, or ``await close()`` at the end. It belongs to the event loop in which it is used first.
+    It connects with its first use, and again whenever the connection breaks. ``token`` goes along as the query
+    ``?token=`` and as ``@auth``. ``async with``, or ``await close()`` at the end. It belongs to the event loop in which
+    it is used first.
     """
 
-    def __init__(self, url: str, /, *, token: str = "", bounds: Bounds = Bounds()) -> None:
+    def __init__(self, url: str, /, *, token: str = "", bounds: Bounds | None = None) -> None:
         self._session = Session(url, token, bounds)
-        # sent by a call that nobody awaits: kept until it is done
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,7 +45,6 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Ends all links, and waits until what was sent has been read. Errors: as ``flush``."""
-        await self._settled()
         await self._session.close()
 
     # -- a twin
@@ -87,7 +84,6 @@ class AsyncClient:
         """Waits until the server has read all commands so far. Raises ``NoConnection`` where a break makes that
         uncertain, ``Unlinked`` where the newest command's node is none.
         """
-        await self._settled()
         await self._session.flush()
 
     # -- lanes
@@ -106,7 +102,6 @@ class AsyncClient:
         It never makes a twin of a Shoal server; of others it asks by a link. Errors: Unset, NoSuchTwin, NoConnection,
         WrongType for what does not fit the class.
         """
-        await self._settled()
         return await self._session.get(place_of(lane, params))
 
     @overload
@@ -179,18 +174,16 @@ class AsyncClient:
     ) -> Any:
         """A standing link, which the server makes again after each break; it is synced when this gives it.
 
-        ``sync`` False: only what comes from now on. ``rate``: events a second at most, 0 for all. ``prio``: a server may
-        send higher ones first. ``kind`` is what an untyped lane is ("value", "map", "event"), where its state does not
-        tell. Errors: Unlinked where there is no such node or lane; NoConnection.
+        ``sync`` False: only what comes from now on. ``rate``: events a second at most, 0 for all. ``prio``: a server
+        may send higher ones first. ``kind`` is what an untyped lane is ("value", "map", "event"), where its state does
+        not tell. Errors: Unlinked where there is no such node or lane; NoConnection.
         """
         return await live_of(self._session, place_of(lane, params, kind), Terms(sync, rate, prio), hooks)
 
     # -- questions
 
     @overload
-    async def ask(
-        self, uri: str, lane: str, /, *, body: Any = None, timeout: Seconds = 5
-    ) -> Any: ...
+    async def ask(self, uri: str, lane: str, /, *, body: Any = None, timeout: Seconds = 5) -> Any: ...
     @overload
     async def ask(self, lane: Request[Q, R], /, *params: object, body: Q, timeout: Seconds = 5) -> R: ...
     async def ask(self, lane: Any, /, *params: object, body: Any = None, timeout: Seconds = 5) -> Any:
@@ -202,7 +195,6 @@ class AsyncClient:
 
         Signs: ``__gt __ge __lt __le __ne``. Errors: Refused for what cannot be compared, NotShoal, NoConnection.
         """
-        await self._settled()
         return await self._session.find(cls, equal)
 
     def __repr__(self) -> str:
@@ -212,7 +204,7 @@ class AsyncClient:
         session = getattr(self, "_session", None)
         if session is None or session.is_closed or not session.is_open:
             return
-        warnings.warn(f"{self!r} was not closed: use `async with`, or await close()", ResourceWarning, source=self)
+        warnings.warn(f"{self!r} was not closed: use `async with`, or await close()", ResourceWarning, 2, self)
         session.forget()
 
     # -- for `at`
@@ -222,22 +214,10 @@ class AsyncClient:
 
     def _start(self, place: Place, body: Any) -> Awaitable[None]:
         """Sends also where nobody awaits it; what fails then, asyncio reports."""
-        text = place.codec.body(body)
-        task = asyncio.get_running_loop().create_task(self._session.send(place.node, place.lane, text))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _settled(self) -> None:
-        """What was sent without awaiting it has been handed over, or has failed."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        return self._session.send(place.node, place.lane, place.codec.body(body))
 
     async def _ask(self, place: Place, lane: Any, body: Any, timeout: Seconds) -> Any:
-        await self._settled()
         return await self._session.ask(place, lane, body, timeout)
-
-
 
 
 def _no_read(place: Place) -> Any:

@@ -59,30 +59,37 @@ class At:
         return f"<at {self.uri}>"
 
 
-class Sending(NamedTuple):
+class Sending:
     """A command of a twin, ready to be sent."""
 
-    place: Place
-    ways: Ways
-    command: Command[Any] | None
+    __slots__ = ("_command", "_place", "_ways")
+
+    def __init__(self, place: Place, ways: Ways, command: Command[Any] | None) -> None:
+        self._place = place
+        self._ways = ways
+        # Any: to a checker a lane is a descriptor
+        self._command: Any = command
 
     def __call__(self, *body: Any) -> Any:
-        if self.command is not None:
-            return self.ways.send(self.place, self.command._body_of(body))
+        if self._command is not None:
+            return self._ways.send(self._place, self._command._body_of(body))
         if len(body) > 1:
-            raise WrongType(f"{self.place} takes one body, got {len(body)}")
-        return self.ways.send(self.place, body[0] if body else None)
+            raise WrongType(f"{self._place} takes one body, got {len(body)}")
+        return self._ways.send(self._place, body[0] if body else None)
 
 
-class Asking(NamedTuple):
+class Asking:
     """A request of a twin, ready to be asked."""
 
-    place: Place
-    ways: Ways
-    request: Request[Any, Any]
+    __slots__ = ("_place", "_request", "_ways")
+
+    def __init__(self, place: Place, ways: Ways, request: Request[Any, Any]) -> None:
+        self._place = place
+        self._ways = ways
+        self._request: Any = request
 
     def __call__(self, body: Any = None, /, *, timeout: Any = 5) -> Any:
-        return self.ways.ask(self.place, self.request, body, timeout)
+        return self._ways.ask(self._place, self._request, body, timeout)
 
 
 def _place(uri: str, lane: Declared) -> Place:

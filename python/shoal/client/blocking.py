@@ -177,7 +177,7 @@ class Client:
     event loop. ``token`` goes along as the query ``?token=`` and as ``@auth``. ``with``, or ``close()`` at the end.
     """
 
-    def __init__(self, url: str, /, *, token: str = "", bounds: Bounds = Bounds()) -> None:
+    def __init__(self, url: str, /, *, token: str = "", bounds: Bounds | None = None) -> None:
         self._client = AsyncClient(url, token=token, bounds=bounds)
         self._thread = LoopThread()
         _open.add(self)
@@ -327,9 +327,9 @@ class Client:
     ) -> Any:
         """A standing link, which the server makes again after each break; it is synced when this gives it.
 
-        ``sync`` False: only what comes from now on. ``rate``: events a second at most, 0 for all. ``prio``: a server may
-        send higher ones first. ``kind`` is what an untyped lane is ("value", "map", "event"), where its state does not
-        tell. Errors: Unlinked where there is no such node or lane; NoConnection.
+        ``sync`` False: only what comes from now on. ``rate``: events a second at most, 0 for all. ``prio``: a server
+        may send higher ones first. ``kind`` is what an untyped lane is ("value", "map", "event"), where its state does
+        not tell. Errors: Unlinked where there is no such node or lane; NoConnection.
         """
         place, terms = place_of(lane, params, kind), Terms(sync, rate, prio)
         live = self._call(lambda: live_of(self._client._session, place, terms, hooks))
@@ -365,7 +365,7 @@ class Client:
         thread: LoopThread | None = getattr(self, "_thread", None)
         if thread is None or not thread.is_running:
             return
-        warnings.warn(f"{self!r} was not closed: use `with`, or close()", ResourceWarning, source=self)
+        warnings.warn(f"{self!r} was not closed: use `with`, or close()", ResourceWarning, 2, self)
         self._abandon(wait=False)
 
     # -- inside
@@ -400,7 +400,12 @@ class Client:
 
     def _send(self, place: Place, body: Any) -> None:
         text = place.codec.body(body)
-        self._call(lambda: self._client._session.send(place.node, place.lane, text))
+        session = self._client._session
+
+        async def send() -> None:
+            await session.send(place.node, place.lane, text)
+
+        self._call(send)
 
     def _write(self, place: Place, value: Any) -> None:
         if place.codec.readonly:

@@ -43,7 +43,7 @@ class Codec(NamedTuple):
     readonly: str = ""
 
     def value(self, plain: Any) -> Any:
-        """Errors: ``Unset`` where nothing is there and the type does not allow None, ``WrongType`` for what it is not."""
+        """Errors: ``Unset`` where nothing is there and the type does not allow None, ``WrongType`` for another type."""
         if self.type is None or self.type is Any:
             return plain
         if plain is None and self.kind == "value" and not _takes_none(self.type):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from shoal.client.codec import Codec
 from shoal.errors import WrongType
@@ -56,4 +56,3 @@ class Entries(Mapping[K, V]):
         pairs = self._state.pairs()
         shown = ", ".join(f"{key!r}: {value!r}" for key, value in pairs[:10])
         return f"{{{shown}{', …' if len(pairs) > 10 else ''}}}"
-

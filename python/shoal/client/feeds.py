@@ -1,4 +1,4 @@
-"""What an iteration over a link gets, however slow it is. Each iteration has a feed of its own, in the client's loop."""
+"""What an iteration over a link gets, however slow it is. Each has a feed of its own, in the client's loop."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _map(place: Place, plain: Any) -> Mapping[Any, Any]:
     if isinstance(plain, dict):
         pairs = list(plain.items())
     else:
-        pairs = [each if isinstance(each, list) else (each, True) for each in plain]
+        pairs = [tuple(each) if isinstance(each, list) else (each, True) for each in plain]
     made: dict[Any, Any] = {}
     for key, value in pairs:
         try:
@@ -132,9 +132,7 @@ def find(queries: Queries, cls: Any, conditions: Mapping[str, Any]) -> list[str]
 
 
 def _uris(queries: Queries, path: str, texts: list[str], fields: tuple[str, ...]) -> list[str]:
-    return [
-        msgspec.json.decode(twin, type=_Found).uri for page in queries.pages(path, texts, fields) for twin in page
-    ]
+    return [msgspec.json.decode(twin, type=_Found).uri for page in queries.pages(path, texts, fields) for twin in page]
 
 
 def _alone(queries: Queries, node: str, texts: list[str]) -> list[str]:

@@ -39,7 +39,7 @@ def place_of(lane: Any, parameters: tuple[Any, ...], kind: Kind | None = None) -
         return by_name(lane, parameters[0], kind)
     if not isinstance(lane, Declared):
         raise WrongType(
-            f"give a lane of a twin class with the twin's parameters, (Bus.speed, \"7\"), or a URI and a name, "
+            f'give a lane of a twin class with the twin\'s parameters, (Bus.speed, "7"), or a URI and a name, '
             f'("/bus/7", "speed"); got {lane!r}'
         )
     if lane.owner is None:
@@ -88,7 +88,7 @@ def schema_of(cls: Any) -> Schema:
 def command_of(lane: Any, parameters: tuple[Any, ...]) -> Place:
     """A command of a class. Errors: WrongType."""
     if not isinstance(lane, (Command, str)):
-        raise WrongType(f"send() takes a command of a class, (Bus.report, \"7\"), or a URI and a name; got {lane!r}")
+        raise WrongType(f'send() takes a command of a class, (Bus.report, "7"), or a URI and a name; got {lane!r}')
     return place_of(lane, parameters)
 
 

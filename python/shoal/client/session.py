@@ -35,7 +35,7 @@ log = logging.getLogger("shoal.client")
 class Session:
     """Used in one event loop, which is that of its first use. Errors: WrongType for what is no address."""
 
-    def __init__(self, url: str, token: str = "", bounds: Bounds = Bounds()) -> None:
+    def __init__(self, url: str, token: str = "", bounds: Bounds | None = None) -> None:
         try:
             address = Address.parse(url)
         except ValueError as error:
@@ -44,11 +44,15 @@ class Session:
             query = f"{address.query}&" if address.query else ""
             address = replace(address, query=f"{query}token={quote(token, safe='')}")
         self.address = address
-        self.bounds = bounds
+        self.bounds = bounds = bounds or Bounds()
         self.is_closed = False
+        # closed, and nothing more is sent of what waits
+        self._is_abandoned = False
         self._claims = value_text({"token": token}) if token else ""
         self._links: dict[tuple[str, str], Shared] = {}
         self._commands = Commands()
+        # not yet handed over; each waits in the order of its making
+        self._sending: set[asyncio.Task[None]] = set()
         self._http = Http(address, bounds.answer_seconds)
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
@@ -81,8 +85,9 @@ class Session:
 
     async def connection(self) -> Connection:
         """Opened with the first link or command. Errors: NoConnection, and what has ended it for good."""
-        self.check_open()
         async with self._connecting:
+            if self._is_abandoned:
+                self.check_open()
             if self._connection is None:
                 made = Connection(self.address, self.bounds, self._broke, self._returned, self._claims)
                 self._connection = await made.__aenter__()
@@ -101,6 +106,9 @@ class Session:
         Errors: Unlinked, NoConnection; WrongType for another rate than the link has.
         """
         self.check_open()
+        if place.codec.kind == "event":
+            # a command lane has no state; Swim's Rust server never answers a sync of one
+            terms = terms._replace(sync=False)
         key = (place.node, place.lane)
         shared = self._links.get(key)
         if shared is None:
@@ -132,12 +140,24 @@ class Session:
 
     # -- what is sent
 
-    async def send(self, node: str, lane: str, body: str) -> None:
-        """Hands a command to the connection. Errors: as ``Connection.post``."""
+    def send(self, node: str, lane: str, body: str) -> asyncio.Task[None]:
+        """Hands a command to the connection, behind all that were sent before; awaited or not. Errors: as
+        ``Connection.post``.
+        """
+        self.check_open()
+        task = asyncio.get_running_loop().create_task(self._send(node, lane, body))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+        return task
+
+    async def _send(self, node: str, lane: str, body: str) -> None:
         await self._commands.send(await self.connection(), node, lane, body)
 
     async def flush(self) -> None:
         """Until all that was sent has been read. Errors: as ``Commands.flush``."""
+        if self._sending:
+            # what fails is told to whoever awaits it
+            await asyncio.wait(self._sending)
         await self._commands.flush(self._connection)
 
     # -- what is asked
@@ -216,7 +236,9 @@ class Session:
 
     async def abandon(self) -> None:
         """Closes at once."""
-        self.is_closed = True
+        self.is_closed = self._is_abandoned = True
+        for task in self._sending:
+            task.cancel()
         await self._commands.close()
         for shared in list(self._links.values()):
             shared.ended(None)

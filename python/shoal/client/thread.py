@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -12,6 +13,8 @@ from typing import Any, TypeVar
 from shoal.errors import ShoalError, WrongThread
 
 R = TypeVar("R")
+
+log = logging.getLogger("shoal.client")
 
 # For the loop to come up, and to end.
 PATIENCE_SECONDS = 5.0
@@ -97,8 +100,9 @@ class LoopThread:
         try:
             self._loop.run_forever()
         except BaseException as error:
+            # told by each later call, and here, as there may be none
             self._failure = error
-            raise
+            log.error("the client's thread has failed", exc_info=error)
         finally:
             with self._lock:
                 self._ended = True

@@ -52,7 +52,13 @@ class Link:
     """
 
     def __init__(
-        self, connection: Connection, node: str, lane: str, sync: bool, pace: tuple[float, float], follow: Listener | bool
+        self,
+        connection: Connection,
+        node: str,
+        lane: str,
+        sync: bool,
+        pace: tuple[float, float],
+        follow: Listener | bool,
     ) -> None:
         """``pace``: rate and prio."""
         self.node = node
@@ -151,8 +157,7 @@ class Link:
                 return write("sync", self.node, self.lane)
             told_before = self._was_synced and not self.is_synced and self.state.has(change)
             self.state.apply(change)
-            if not told_before:
-                await self._put(change)
+            await self._put(change, told_before)
         elif tag == "synced":
             self._now_linked()
             if self._wants_state:
@@ -189,8 +194,8 @@ class Link:
                 return  # `changes` sees that it has ended when it has emptied the queue
             self._waiting.put_nowait(None)
 
-    async def _put(self, change: Change) -> None:
-        if self._listener is not None:
+    async def _put(self, change: Change, told_before: bool = False) -> None:
+        if self._listener is not None and not told_before:
             self._listener.changed(change)
         if self._waiting is not None:
             await self._waiting.put(change)

@@ -14,7 +14,8 @@ from shoal.warp.change import Change, Clear, Cut, Remove, Set, Update
 class State:
     """A value, or the entries of a map in the order in which they first came.
 
-    The first change tells which of the two it is, where whoever links it does not. Between ``begin`` and ``end`` a lane is synced: entries that the
+    The first change tells which of the two it is, where whoever links it does not.
+    Between ``begin`` and ``end`` a lane is synced: entries that the
     server does not send again are gone.
     """
 
