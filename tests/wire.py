@@ -19,11 +19,11 @@ SECONDS = 20.0
 
 
 class Served:
-    """A run in a thread of its own. ``port`` is where it serves."""
+    """A run in a thread of its own. ``port`` is where it serves; ``store``: its state is kept there."""
 
-    def __init__(self, app: App[Any], folder: Path) -> None:
+    def __init__(self, app: App[Any], folder: Path, port: int = 0, store: Path | None = None) -> None:
         self._app = app
-        self._options = RunOptions(port=0, dead_letters=folder / "dead.jsonl")
+        self._options = RunOptions(port=port, dead_letters=folder / "dead.jsonl", store=store)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._wires: list[Wire] = []
@@ -92,8 +92,8 @@ class Served:
 
 
 @contextmanager
-def served(app: App[Any], folder: Path) -> Iterator[Served]:
-    server = Served(app, folder)
+def served(app: App[Any], folder: Path, port: int = 0, store: Path | None = None) -> Iterator[Served]:
+    server = Served(app, folder, port, store)
     try:
         yield server
     finally:

@@ -7,7 +7,7 @@ import logging
 import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from typing import Any, Generic, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, Unpack, overload
 
 from shoal.client.asynchronous import AsyncClient
 from shoal.client.at import At, Ways
@@ -25,7 +25,7 @@ from shoal.lanes.lane import Lane
 from shoal.lanes.later import Request, Supply
 from shoal.lanes.map import Map
 from shoal.variables import B, K, Q, R, T, V, V_co
-from shoal.warp import Bounds
+from shoal.warp import Bounds, Clear, Remove, Update
 
 log = logging.getLogger("shoal.client")
 
@@ -78,7 +78,7 @@ class Live(Generic[V_co]):
         """Writes the lane; ``value`` is it when the server has told so. Errors: WrongType, NoConnection."""
         self._client._call(lambda: self._live.set(value))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[V_co]:
         """The present state first, then changes: of a value the newest one, those in between are passed over while the
         loop is slow. Ends when the link is closed, raises what has ended it otherwise.
         """
@@ -108,6 +108,10 @@ class LiveMap(Live[Mapping[K, V]], Generic[K, V]):
     """
 
     _live: AsyncLiveMap[K, V]
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Update | Remove | Clear]: ...  # type: ignore[override]
 
     def __setitem__(self, key: K, value: V) -> None:
         """Writes an entry; errors as of ``set``."""

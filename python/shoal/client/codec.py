@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from shoal import recon
+from shoal.conversion import convert
 from shoal.errors import ReconError, Unset, WrongType
 from shoal.lanes.alarm import Alarm, AlarmState
 from shoal.lanes.command import Command
@@ -69,13 +70,8 @@ class Codec(NamedTuple):
             except (msgspec.ValidationError, TypeError, ValueError, KeyError) as error:
                 raise WrongType(f"{self.label} does not fit its class: it came as {_short(plain)} ({error})") from None
         try:
-            return msgspec.convert(plain, declared, str_keys=True)
+            return convert(plain, declared, single=True)
         except msgspec.ValidationError as error:
-            for mended in (_whole(plain), [plain], _lists(plain), _lists(_whole(plain))):
-                try:
-                    return msgspec.convert(mended, declared, str_keys=True)
-                except msgspec.ValidationError:
-                    continue
             raise WrongType(
                 f"{what}{self.label} is {title(declared)}, and came as {_short(plain)}: {error}; "
                 "the server's class may be another version"
@@ -155,22 +151,6 @@ def _alarm(lane: Alarm, plain: Any) -> AlarmState:
     for name in ("text", "by"):
         state[name] = str(state.get(name) or "")
     return lane._seen(state)
-
-
-def _whole(plain: Any) -> Any:
-    """3.0 is taken for a whole number, as the core does it."""
-    if isinstance(plain, dict):
-        return {key: _whole(value) for key, value in plain.items()}
-    if isinstance(plain, (list, tuple)):
-        return [_whole(value) for value in plain]
-    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
-
-
-def _lists(plain: Any) -> Any:
-    """Recon has one empty record for the empty list and the empty object."""
-    if isinstance(plain, dict):
-        return {key: _lists(value) for key, value in plain.items()} if plain else []
-    return [_lists(value) for value in plain] if isinstance(plain, (list, tuple)) else plain
 
 
 def _check_finite(plain: Any) -> None:

@@ -13,7 +13,7 @@ from shoal.client.shared import Shared, Terms
 from shoal.client.watch import Hooks, Watch
 from shoal.errors import ShoalError, Unset, WrongType
 from shoal.variables import K, V, V_co
-from shoal.warp import State
+from shoal.warp import Clear, Remove, State, Update
 
 if TYPE_CHECKING:
     from shoal.client.session import Session
@@ -85,7 +85,7 @@ class AsyncLive(Generic[V_co]):
                 value = self._codec.value(state.value)
         return value  # type: ignore[no-any-return]
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[V_co]:
         return _Iteration(self._feed())
 
     async def synced(self) -> None:
@@ -159,6 +159,10 @@ class AsyncLiveMap(AsyncLive[Mapping[K, V]], Generic[K, V]):
     """A link to a map lane. An iteration gets ``shoal.warp.Update``, ``Remove`` and ``Clear``: the entries first, then
     each change, the newest of a key while the loop is slow.
     """
+
+    if TYPE_CHECKING:
+
+        def __aiter__(self) -> AsyncIterator[Update | Remove | Clear]: ...  # type: ignore[override]
 
     async def put(self, key: K, value: V) -> None:
         """Errors: WrongType, NoConnection; as all writes."""

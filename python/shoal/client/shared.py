@@ -148,6 +148,6 @@ class Shared:
         self._synced.set()
         self._forget()
         for viewer in list(self.viewers):
-            if was_linked:
-                viewer.unlinked("" if error is None else str(error))
+            if was_linked and error is not None:
+                viewer.unlinked(str(error))
             viewer.closed(error)
