@@ -22,6 +22,7 @@ import msgspec
 import pytest
 from warp_server import Answer, Call, WarpServer, lane, shoal_http
 
+import shoal
 from shoal import (
     App,
     AskFailed,
@@ -48,6 +49,7 @@ from shoal import (
 )
 from shoal.client.codec import Codec, body_text
 from shoal.client.feeds import NewestOfKeys
+from shoal.lanes.lane import Declared
 from shoal.warp import Bounds, Clear, Remove, State, Update
 from shoal.warp.envelope import Envelope
 
@@ -701,7 +703,7 @@ def test_what_becomes_of_a_request(status: int, answer: Any, error: type[Excepti
 
     with shoal_http(lambda call: (status, answer)) as (url, calls):
         run(main(url))
-    assert calls == [Call("POST", "/door/1?lane=gate", "application/json", b'{"n": 1}')]
+    assert calls == [Call("POST", "/door/1?lane=gate", "application/json", b'{"n":1}')]
 
 
 def test_requests_are_answered_beside_each_other_and_in_time() -> None:
@@ -957,3 +959,11 @@ def wait(there: Callable[[], bool]) -> None:
     while not there():
         assert time.monotonic() - began < 20
         time.sleep(0.001)
+
+
+def test_every_kind_of_lane_says_how_it_is_linked() -> None:
+    kinds = [
+        each for each in map(vars(shoal).get, shoal.__all__) if isinstance(each, type) and issubclass(each, Declared)
+    ]
+    silent = {each.__name__ for each in kinds if not each._links_as}
+    assert silent == {"Local", "Request"}

@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Awaitable, Mapping
 from typing import Any, Self, Unpack, overload
 
+from shoal import Request, Supply
 from shoal.client.at import At, Ways
 from shoal.client.codec import Kind
 from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveMap, live_of
-from shoal.client.place import Place, command_of, node_at, node_of, place_of
+from shoal.client.place import Place, command_of, node_at, node_of, place_of, request_of
 from shoal.client.session import Session
 from shoal.client.shared import Terms
 from shoal.client.watch import Hooks
@@ -17,7 +18,6 @@ from shoal.duration import Seconds
 from shoal.errors import RemoteRead, WrongType
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Lane
-from shoal.lanes.later import Request, Supply
 from shoal.lanes.map import Map
 from shoal.variables import B, K, Q, R, T, V
 from shoal.warp import Bounds
@@ -188,7 +188,7 @@ class AsyncClient:
     async def ask(self, lane: Request[Q, R], /, *params: object, body: Q, timeout: Seconds = 5) -> R: ...
     async def ask(self, lane: Any, /, *params: object, body: Any = None, timeout: Seconds = 5) -> Any:
         """A request's reply. Errors: Reject with the reason, AskTimeout, AskFailed, NoConnection; NotShoal."""
-        return await self._ask(place_of(lane, params), lane, body, timeout)
+        return await self._ask(request_of(lane, params), lane, body, timeout)
 
     async def find(self, cls: type[T] | str, /, **equal: object) -> list[str]:
         """URIs of the twins of a class, or below a path: ``find(Bus, speeding=True, speed__gt=20)``.

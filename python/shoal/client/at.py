@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from shoal.client.codec import codec_of
+from shoal import Request
+from shoal.client.codec import codec_of, request_codec
 from shoal.client.place import Place, by_name, lane_named
 from shoal.errors import WrongType
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Declared
-from shoal.lanes.later import Request
 
 
 class Ways(NamedTuple):
@@ -41,7 +41,7 @@ class At:
             return Sending(by_name(self.uri, name, "event"), ways, None)
         lane = lane_named(self.__class, name)
         if isinstance(lane, Request):
-            return Asking(_place(self.uri, lane), ways, lane)
+            return Asking(Place(self.uri, lane.name, request_codec(lane)), ways, lane)
         if isinstance(lane, Command):
             return Sending(_place(self.uri, lane), ways, lane)
         return ways.read(_place(self.uri, lane))

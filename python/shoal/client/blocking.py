@@ -9,12 +9,13 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self, Unpack, overload
 
+from shoal import Request, Supply
 from shoal.client.asynchronous import AsyncClient
 from shoal.client.at import At, Ways
 from shoal.client.codec import Kind
 from shoal.client.feeds import Feed
 from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveMap, live_of
-from shoal.client.place import Place, command_of, node_at, node_of, place_of
+from shoal.client.place import Place, command_of, node_at, node_of, place_of, request_of
 from shoal.client.shared import Terms
 from shoal.client.thread import LoopThread
 from shoal.client.watch import Hooks
@@ -22,7 +23,6 @@ from shoal.duration import Seconds
 from shoal.errors import ShoalError, WrongType
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Lane
-from shoal.lanes.later import Request, Supply
 from shoal.lanes.map import Map
 from shoal.variables import B, K, Q, R, T, V, V_co
 from shoal.warp import Bounds, Clear, Remove, Update
@@ -352,7 +352,7 @@ class Client:
     def ask(self, lane: Request[Q, R], /, *params: object, body: Q, timeout: Seconds = 5) -> R: ...
     def ask(self, lane: Any, /, *params: object, body: Any = None, timeout: Seconds = 5) -> Any:
         """A request's reply. Errors: Reject with the reason, AskTimeout, AskFailed, NoConnection; NotShoal."""
-        place = place_of(lane, params)
+        place = request_of(lane, params)
         return self._call(lambda: self._client._ask(place, lane, body, timeout))
 
     def find(self, cls: type[T] | str, /, **equal: object) -> list[str]:

@@ -12,16 +12,16 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from shoal import recon
+from shoal import Request, recon
 from shoal.conversion import convert
 from shoal.errors import ReconError, Unset, WrongType
 from shoal.lanes.alarm import Alarm, AlarmState
 from shoal.lanes.command import Command
-from shoal.lanes.fold import Fold
 from shoal.lanes.history import History, Stamped
-from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.lane import Declared
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members
+from shoal.lanes.value import Value
 from shoal.shapes import Misfit, allows_none, information, title
 
 # How a lane is linked: what its events say.
@@ -53,7 +53,11 @@ class Codec(NamedTuple):
 
     def body(self, value: Any) -> str:
         """Of a value, as Recon. Errors: ``WrongType``."""
-        return body_text(self._plain(value, self.type, ""))
+        return body_text(self.plain(value))
+
+    def plain(self, value: Any) -> Any:
+        """Of a value, as JSON and Recon carry it. Errors: ``WrongType``."""
+        return self._plain(value, self.type, "")
 
     def key_value(self, plain: Any) -> Any:
         """Errors: ``WrongType``."""
@@ -92,22 +96,44 @@ class Codec(NamedTuple):
 
 def codec_of(lane: Declared) -> Codec:
     """Of a lane of a class. Errors: WrongType for what cannot be linked or read."""
-    label = lane._label
+    label, kind = lane._label, lane._links_as
+    if kind == "":
+        raise WrongType(f"{label} is {lane._kind} and cannot be linked or read from outside")
     if isinstance(lane, Alarm):
         fixed = f"it is acknowledged by {lane.name}.ack"
-        return Codec(label, "value", AlarmState, None, lambda plain: _alarm(lane, plain), fixed)
+        return Codec(label, kind, AlarmState, None, lambda plain: _alarm(lane, plain), fixed)
     if isinstance(lane, History):
-        return Codec(label, "value", tuple, None, lambda plain: _history(lane, plain), "it is a history")
-    if isinstance(lane, Members):
-        return Codec(label, "map", Any, str, None, "it is a group")
-    readonly = "it is a fold" if isinstance(lane, Fold) else "it is readonly" if lane.readonly else ""
-    if isinstance(lane, Map):
-        return Codec(label, "map", lane.value_form.type, lane.key_form.type, None, readonly)
+        return Codec(label, kind, tuple, None, lambda plain: _history(lane, plain), "it is a history")
     if isinstance(lane, Command):
-        return Codec(label, "event", lane._shape.type if lane._shape.kind != "nothing" else type(None))
-    if isinstance(lane, Lane):
-        return Codec(label, "value", lane.form.type, None, None, readonly)
-    raise WrongType(f"{label} is {lane._kind} and cannot be linked or read from outside")
+        return Codec(label, kind, asked_type(lane))
+    # Any: the forms are set where the class is made
+    lane_: Any = lane
+    settable = not lane.readonly and (isinstance(lane, (Value, Map)) or kind == "list")
+    readonly = "" if settable else "it is readonly" if lane.readonly else f"it is {lane._kind}"
+    if isinstance(lane, Members):
+        return Codec(label, kind, Any, str, None, readonly)
+    if kind == "map":
+        return Codec(label, kind, lane_.value_form.type, lane_.key_form.type, None, readonly)
+    form = lane_.value_form if kind == "list" else lane_.form
+    return Codec(label, kind, form.type, None, None, readonly)
+
+
+def asked_type(lane: Any) -> Any:
+    """What a command or a request takes."""
+    return type(None) if lane._shape.kind == "nothing" else lane._shape.type
+
+
+def request_codec(lane: Request[Any, Any]) -> Codec:
+    """Of its query."""
+    return Codec(lane._label, None, asked_type(lane))
+
+
+def reply_of(lane: Any, plain: Any) -> Any:
+    """Errors: WrongType."""
+    try:
+        return lane._decode(plain)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise WrongType(f"the reply of {lane._label} came as {_short(plain)}: {error}") from None
 
 
 def body_text(plain: Any) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from shoal.client.codec import Codec, Kind, codec_of
+from shoal import Request
+from shoal.client.codec import Codec, Kind, codec_of, request_codec
 from shoal.errors import WrongType
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Declared
@@ -50,6 +51,15 @@ def place_of(lane: Any, parameters: tuple[Any, ...], kind: Kind | None = None) -
     if kind is not None and kind != codec.kind:
         raise WrongType(f"{lane._label} is {lane._kind}: it is linked as {codec.kind}, not as {kind}")
     return Place(node_of(lane.owner, parameters), lane.name, codec)
+
+
+def request_of(lane: Any, parameters: tuple[Any, ...]) -> Place:
+    """A request of a class, or a URI and a name. Errors: WrongType."""
+    if isinstance(lane, str):
+        return place_of(lane, parameters)
+    if not isinstance(lane, Request):
+        raise WrongType(f'ask() takes a request of a class, (Airport.gate, "x"), or a URI and a name; got {lane!r}')
+    return Place(node_of(lane.owner, parameters), lane.name, request_codec(lane))
 
 
 def by_name(uri: str, name: str, kind: Kind | None = None) -> Place:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from shoal.client.codec import value_text
+import msgspec
+
+from shoal import Request
+from shoal.client.codec import reply_of, value_text
 from shoal.client.commands import Commands
 from shoal.client.entries import Entries
 from shoal.client.http import Http
@@ -23,7 +25,6 @@ from shoal.client.shared import Shared, Terms, Viewer
 from shoal.client.watch import Watch
 from shoal.duration import Seconds, microseconds
 from shoal.errors import NoConnection, NotShoal, ShoalError, Unset, WrongType
-from shoal.lanes.later import Request
 from shoal.queries import Queries
 from shoal.warp import Address, Bounds, Connection
 
@@ -188,14 +189,11 @@ class Session:
     async def ask(self, place: Place, lane: Request[Any, Any] | str, body: Any, timeout: Seconds) -> Any:
         """Errors: Reject, AskTimeout, AskFailed, NotShoal, NoConnection; WrongType for the query or the reply."""
         seconds = microseconds(timeout) / 1e6
-        query = getattr(lane, "query", None)
-        reply = getattr(lane, "reply", None)
-        asked = place.codec._replace(type=query)
-        text = json.dumps(asked._plain(body, query, "")).encode()
+        text = msgspec.json.encode(place.codec.plain(body))
         await self._before_question()
         answer = await self._shoal("ask", lambda queries: ask_by_http(queries, place, text, seconds))
-        plain = json.loads(answer) if answer else None
-        return place.codec._replace(label=f"the reply of {place.codec.label}", type=reply, kind=None).value(plain)
+        plain = msgspec.json.decode(answer) if answer else None
+        return plain if isinstance(lane, str) else reply_of(lane, plain)
 
     async def _before_question(self) -> None:
         """A question by HTTP comes behind what was sent before by WARP."""
