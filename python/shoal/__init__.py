@@ -3,7 +3,7 @@
 A twin is the live counterpart of one entity: a class of lanes and handlers (``Twin``), with a place in an ``App``.
 
 =============  ======================================================================================
-lanes          ``Value`` ``Map`` ``Command`` ``Local`` ``Alarm`` ``Members``
+lanes          ``Value`` ``Map`` ``List`` ``Command`` ``Local`` ``Alarm`` ``Members``
 folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
 time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
@@ -49,6 +49,7 @@ from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.history import History, Stamped
 from shoal.lanes.lane import Lane, Num
 from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
+from shoal.lanes.list import List, ListView
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
@@ -64,8 +65,8 @@ if TYPE_CHECKING:
     from shoal import recon as recon
     from shoal._core import DeadLetter
     from shoal.client.asynchronous import AsyncClient
-    from shoal.client.blocking import Client, Live, LiveEvents, LiveMap
-    from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveMap
+    from shoal.client.blocking import Client, Live, LiveEvents, LiveList, LiveMap
+    from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveList, AsyncLiveMap
     from shoal.testing import Kit, Population, Sent
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "AsyncClient",
     "AsyncLive",
     "AsyncLiveEvents",
+    "AsyncLiveList",
     "AsyncLiveMap",
     "Below",
     "Client",
@@ -97,8 +99,11 @@ __all__ = [
     "Kit",
     "Lane",
     "Latest",
+    "List",
+    "ListView",
     "Live",
     "LiveEvents",
+    "LiveList",
     "LiveMap",
     "Local",
     "Map",
@@ -152,12 +157,14 @@ _LATER = {
     "AsyncClient": "shoal.client.asynchronous",
     "AsyncLive": "shoal.client.live",
     "AsyncLiveEvents": "shoal.client.live",
+    "AsyncLiveList": "shoal.client.live",
     "AsyncLiveMap": "shoal.client.live",
     "Client": "shoal.client.blocking",
     "DeadLetter": "shoal.testing",
     "Kit": "shoal.testing",
     "Live": "shoal.client.blocking",
     "LiveEvents": "shoal.client.blocking",
+    "LiveList": "shoal.client.blocking",
     "LiveMap": "shoal.client.blocking",
     "Population": "shoal.testing",
     "Sent": "shoal.testing",

@@ -8,6 +8,7 @@ from shoal.errors import NotInTurn, Unset, WrongType
 from shoal.lanes.alarm import QUIET, Alarm, AlarmState
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Group, Members
 from shoal.place import near
@@ -70,6 +71,8 @@ class Reader:
                 return self._value(lane)
             case Map():
                 return self._entries(lane)
+            case List():
+                return self._elements(lane)
             case Members():
                 return Group(self, lane)
             case Declared():
@@ -87,15 +90,19 @@ class Reader:
 
     def __setattr__(self, name: str, value: Any) -> None:
         lane = self._schema.lanes.get(name)
-        if not isinstance(lane, Lane | Map):
+        if not isinstance(lane, Lane | Map | List):
             raise AttributeError(
                 f"{self._schema.name} has no lane `{name}` that could be set; {near(name, self._schema.lanes)}"
             )
         if isinstance(lane, Map):
             raise WrongType(f"{lane._label}: set one entry: t.post(uri, {lane.name!r}, [key, value])")
         before = len(self._kit.dead_letters)
-        encode = lane.form.encoder(lane._label)
-        self._kit.post(self.uri, lane.name, value if encode is None else encode(value))
+        if isinstance(lane, List):
+            encode = lane.value_form.encoder("an element")
+            self._kit.post(self.uri, lane.name, [each if encode is None else encode(each) for each in value])
+        else:
+            encode = lane.form.encoder(lane._label)
+            self._kit.post(self.uri, lane.name, value if encode is None else encode(value))
         for letter in self._kit.dead_letters[before:]:
             if letter.lane == lane.name and letter.origin == "outside":
                 raise WrongType(f"{self.uri}: {letter.reason}")
@@ -127,6 +134,11 @@ class Reader:
         key, value = lane.key_form.decoder() or _same, lane.value_form.decoder() or _same
         entries = self._kit.shard.read_map(self._schema.population, self._params, lane.number)
         return Entries(lane, [(key(k), value(v)) for k, v in entries])
+
+    def _elements(self, lane: List[Any]) -> list[Any]:
+        value = lane.value_form.decoder() or _same
+        elements = self._kit.shard.read_map(self._schema.population, self._params, lane.number)
+        return [value(v) for _, v in elements]
 
     def _acknowledge(self, lane: Alarm, by: str) -> None:
         self._kit.post(self.uri, f"{lane.name}.ack", by)

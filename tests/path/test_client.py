@@ -25,6 +25,7 @@ from shoal import (
     Command,
     History,
     Latest,
+    List,
     Map,
     Members,
     NoSuchTwin,
@@ -106,6 +107,7 @@ def lanes() -> App[None]:
         free = Value(Any, None)
         fault = Alarm()
         spots = Map(int, Spot)
+        order = List(Spot)
         optional = Map(str, str | None)
         named = Value(int, 1, name="wire-name")
 
@@ -219,6 +221,40 @@ def test_a_loop_over_a_link_sees_what_others_do(tmp_path: Path) -> None:
                 break
         thread.join()
         assert len(client.find(bus)) == 11
+
+
+def test_a_list_is_written_through_its_link_by_several(tmp_path: Path) -> None:
+    app = lanes()
+    cls: Any = app.classes[0]
+    with (
+        served(app, tmp_path) as server,
+        Client(f"warp://127.0.0.1:{server.port}") as client,
+        Client(f"warp://127.0.0.1:{server.port}") as other,
+    ):
+        mine, theirs = client.link(cls.order, "a", "b"), other.link(cls.order, "a", "b")
+        spots = [Spot(name, Point(1.0, 2.0)) for name in "abcde"]
+        for spot in spots[:3]:
+            mine.append(spot)
+        wait(lambda: theirs.value == spots[:3])
+        theirs.insert(0, spots[3])
+        theirs.insert(-1, spots[4])
+        wait(lambda: [each.name for each in mine.value] == ["d", "a", "b", "e", "c"])
+        mine.move(0, 4)
+        mine.remove(0)
+        client.flush()
+        wait(lambda: [each.name for each in theirs.value] == ["b", "e", "c", "d"])
+        theirs[1] = spots[0]
+        other.flush()
+        wait(lambda: [each.name for each in mine.value] == ["b", "a", "c", "d"])
+        assert client.get(cls.order, "a", "b") == mine.value == theirs.value
+        mine.drop(1)
+        mine.take(2)
+        client.flush()
+        wait(lambda: [each.name for each in theirs.value] == ["a", "c"])
+        assert [change.value.name for _, change in zip(range(2), theirs, strict=False)] == ["a", "c"]
+        with pytest.raises(IndexError):
+            mine.update(9, spots[0])
+    assert not (tmp_path / "dead.jsonl").exists()
 
 
 def test_links_and_commands_survive_a_restart_of_the_server(tmp_path: Path) -> None:

@@ -28,9 +28,11 @@ from shoal import (
     AskFailed,
     AskTimeout,
     AsyncClient,
+    AsyncLiveList,
     AsyncLiveMap,
     Client,
     Command,
+    List,
     Live,
     LiveMap,
     Map,
@@ -50,7 +52,7 @@ from shoal import (
 from shoal.client.codec import Codec, body_text
 from shoal.client.feeds import NewestOfKeys
 from shoal.lanes.lane import Declared
-from shoal.warp import Bounds, Clear, Remove, State, Update
+from shoal.warp import Bounds, Clear, Element, Move, Out, Remove, State, Update
 from shoal.warp.envelope import Envelope
 
 R = TypeVar("R")
@@ -91,6 +93,7 @@ class Door(Twin):
     steps = Value(tuple[int, ...], ())
     tags = Map(str, int)
     rows = Map(int, Place)
+    stops = List(str)
     fixed = Value(int, 7, readonly=True)
 
 
@@ -433,6 +436,78 @@ def test_every_event_comes_and_one_too_many_is_said() -> None:
                 assert live.is_linked
                 await live.send(Reading(5.0))
                 await heard(server, "command")
+
+    run(main())
+
+
+def test_a_list_is_followed_and_written_by_its_keys() -> None:
+    def answer(envelope: Envelope) -> list[str]:
+        if envelope.tag == "command":
+            return [event("stops", envelope.body)]
+        return door("stops", "@update(index:0,key:5) a", "@update(index:1,key:k) b")(envelope)
+
+    async def main() -> None:
+        with WarpServer(answer) as server:
+            async with AsyncClient(server.url, bounds=QUICK) as client:
+                live = await client.link(Door.stops, "1")
+                assert isinstance(live, AsyncLiveList)
+                assert (live.value, isinstance(await client.link("/door/1", "stops"), AsyncLiveList)) == (
+                    ["a", "b"],
+                    True,
+                )
+                assert await client.get(Door.stops, "1") == ["a", "b"]
+                changes = aiter(live)
+                assert [await anext(changes) for _ in range(2)] == [Element(0, 5, "a"), Element(1, "k", "b")]
+                server.push(event("stops", "@move(from:0,to:1,key:5)"), event("stops", "@remove(index:0,key:k)"))
+                assert [await anext(changes) for _ in range(2)] == [Move(0, 1, 5), Out(0, "k")]
+                server.push(event("stops", "@update(index:0,key:k) c"))
+                assert await anext(changes) == Element(0, "k", "c")
+                assert live.value == ["c", "a"]
+                # it waits until it is there
+                await live.append("d e")
+                assert live.value == ["c", "a", "d e"]
+                assert (await anext(changes)).index == 2
+                await live.update(0, "x")
+                await live.update(-2, "y")
+                await live.move(0, 1)
+                await live.remove(1)
+                await live.take(2)
+                await live.drop(1)
+                await live.append("a")
+                await live.clear()
+                server.push(*(event("stops", f'@update(index:{n},key:{n})"{n}"') for n in range(3)))
+                await until(lambda: len(live.value) == 3)
+                for wrong in (live.update(3, "z"), live.remove(-4), live.move(0, 3)):
+                    with pytest.raises(IndexError, match="has 3 elements"):
+                        await wrong
+                with pytest.raises(WrongType, match=r"Door\.stops takes str"):
+                    await live.update(0, 5)  # type: ignore[arg-type]
+                await client.flush()
+                assert [one.body for one in server.heard if one.tag == "command"][1:5] == [
+                    "@update(index:0,key:k) x",
+                    "@update(index:1,key:5) y",
+                    "@move(from:0,to:1,key:k)",
+                    "@remove(index:1,key:k)",
+                ]
+                changes = aiter(live)
+                assert [(await anext(changes)).key for _ in range(3)] == [0, 1, 2]
+                # more changes than its bound: all starts over
+                server.push(*(event("stops", f"@update(index:0,key:0) v{number}") for number in range(20)))
+                await until(lambda: live.value[0] == "v19")
+                assert await anext(changes) == Clear()
+                assert [(await anext(changes)).value for _ in range(3)] == ["v19", "1", "2"]
+
+    run(main())
+
+
+def test_an_element_that_is_not_told_is_said() -> None:
+    async def main() -> None:
+        with WarpServer(door("stops")) as server:
+            async with AsyncClient(server.url, bounds=replace(QUICK, answer_seconds=0.05)) as client:
+                live = await client.link(Door.stops, "1")
+                assert live.value == []
+                with pytest.raises(ShoalError, match="has not told of this change"):
+                    await live.append("a")
 
     run(main())
 

@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack, overload
 from shoal import Request, Supply
 from shoal.client.at import At, Ways
 from shoal.client.codec import Kind
-from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveMap, live_of
+from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveList, AsyncLiveMap, live_of
 from shoal.client.place import Place, command_of, node_at, node_of, place_of, request_of
 from shoal.client.session import Session
 from shoal.client.shared import Terms
@@ -18,6 +18,7 @@ from shoal.duration import Seconds
 from shoal.errors import RemoteRead, WrongType
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Lane
+from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.variables import B, K, Q, R, T, V
 from shoal.warp import Bounds
@@ -93,6 +94,8 @@ class AsyncClient:
     @overload
     async def get(self, lane: Map[K, V], /, *params: object) -> Mapping[K, V]: ...
     @overload
+    async def get(self, lane: List[V], /, *params: object) -> list[V]: ...
+    @overload
     async def get(self, lane: Lane[V], /, *params: object) -> V: ...
     @overload
     async def get(self, lane: Lane[V] | V, /, *params: object) -> V: ...
@@ -128,6 +131,17 @@ class AsyncClient:
         prio: float = 0.0,
         **hooks: Unpack[Hooks],
     ) -> AsyncLiveMap[K, V]: ...
+    @overload
+    async def link(
+        self,
+        lane: List[V],
+        /,
+        *params: object,
+        sync: bool = True,
+        rate: float = 0.0,
+        prio: float = 0.0,
+        **hooks: Unpack[Hooks],
+    ) -> AsyncLiveList[V]: ...
     @overload
     async def link(
         self,
@@ -175,8 +189,8 @@ class AsyncClient:
         """A standing link, which the server makes again after each break; it is synced when this gives it.
 
         ``sync`` False: only what comes from now on. ``rate``: events a second at most, 0 for all. ``prio``: a server
-        may send higher ones first. ``kind`` is what an untyped lane is ("value", "map", "event"), where its state does
-        not tell. Errors: Unlinked where there is no such node or lane; NoConnection.
+        may send higher ones first. ``kind`` is what an untyped lane is ("value", "map", "list", "event"), where its
+        state does not tell. Errors: Unlinked where there is no such node or lane; NoConnection.
         """
         return await live_of(self._session, place_of(lane, params, kind), Terms(sync, rate, prio), hooks)
 

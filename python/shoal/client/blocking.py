@@ -14,7 +14,7 @@ from shoal.client.asynchronous import AsyncClient
 from shoal.client.at import At, Ways
 from shoal.client.codec import Kind
 from shoal.client.feeds import Feed
-from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveMap, live_of
+from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveList, AsyncLiveMap, live_of
 from shoal.client.place import Place, command_of, node_at, node_of, place_of, request_of
 from shoal.client.shared import Terms
 from shoal.client.thread import LoopThread
@@ -23,9 +23,10 @@ from shoal.duration import Seconds
 from shoal.errors import ShoalError, WrongType
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Lane
+from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.variables import B, K, Q, R, T, V, V_co
-from shoal.warp import Bounds, Clear, Remove, Update
+from shoal.warp import Bounds, Clear, Element, Move, Out, Remove, Update
 
 log = logging.getLogger("shoal.client")
 
@@ -142,6 +143,68 @@ class LiveMap(Live[Mapping[K, V]], Generic[K, V]):
         self._client._call(lambda: self._live.drop(count))
 
 
+class LiveList(Live[list[V]], Generic[V]):
+    """A link to a list lane; ``value`` is a copy of its elements. An iteration gets ``shoal.warp.Element``, ``Move``,
+    ``Out`` and ``Clear``: the elements first, then each change in order; one that is over ``Bounds.changes`` behind
+    starts over with ``Clear`` and what is there.
+
+    Indexes are those of the link's copy, negative ones count from its end. The server finds an element by its key.
+    Errors: IndexError where the copy has no such one.
+    """
+
+    _live: AsyncLiveList[V]
+
+    if TYPE_CHECKING:
+
+        def __iter__(self) -> Iterator[Element | Move | Out | Clear]: ...  # type: ignore[override]
+
+    def __getitem__(self, index: int) -> V:
+        return self.value[index]
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __setitem__(self, index: int, value: V) -> None:
+        self.update(index, value)
+
+    def __delitem__(self, index: int) -> None:
+        self.remove(index)
+
+    def insert(self, index: int, value: V) -> None:
+        """Puts it in before ``index``, as ``list.insert``, and waits until the server has told so.
+
+        Errors: WrongType, NoConnection; ShoalError where it is not told in time, as of a list that is full.
+        """
+        self._client._call(lambda: self._live.insert(index, value))
+
+    def append(self, value: V) -> None:
+        """As ``insert`` at the end."""
+        self._client._call(lambda: self._live.append(value))
+
+    def update(self, index: int, value: V) -> None:
+        """Another value for the element."""
+        self._client._call(lambda: self._live.update(index, value))
+
+    def move(self, from_: int, to: int) -> None:
+        """Takes the element out and puts it in again, so that it stands at ``to``."""
+        self._client._call(lambda: self._live.move(from_, to))
+
+    def remove(self, index: int) -> None:
+        """Takes the element out."""
+        self._client._call(lambda: self._live.remove(index))
+
+    def clear(self) -> None:
+        self._client._call(self._live.clear)
+
+    def take(self, count: int) -> None:
+        """Keeps the first ones only."""
+        self._client._call(lambda: self._live.take(count))
+
+    def drop(self, count: int) -> None:
+        """Takes the first ones out."""
+        self._client._call(lambda: self._live.drop(count))
+
+
 class LiveEvents(Live[V_co]):
     """A link to a command or supply lane. The first iteration gets every event from the link on, later ones from their
     beginning; one that is over ``Bounds.events`` behind ends with ``OverLimit``.
@@ -248,6 +311,8 @@ class Client:
     def get(self, uri: str, lane: str, /) -> Any: ...
     @overload
     def get(self, lane: Map[K, V], /, *params: object) -> Mapping[K, V]: ...
+    @overload
+    def get(self, lane: List[V], /, *params: object) -> list[V]: ...
     # the last one: Pyright sees an unannotated lane that a method assigns to as `Value[V] | V` on the class
     @overload
     def get(self, lane: Lane[V], /, *params: object) -> V: ...
@@ -285,6 +350,17 @@ class Client:
         prio: float = 0.0,
         **hooks: Unpack[Hooks],
     ) -> LiveMap[K, V]: ...
+    @overload
+    def link(
+        self,
+        lane: List[V],
+        /,
+        *params: object,
+        sync: bool = True,
+        rate: float = 0.0,
+        prio: float = 0.0,
+        **hooks: Unpack[Hooks],
+    ) -> LiveList[V]: ...
     @overload
     def link(
         self,
@@ -332,14 +408,16 @@ class Client:
         """A standing link, which the server makes again after each break; it is synced when this gives it.
 
         ``sync`` False: only what comes from now on. ``rate``: events a second at most, 0 for all. ``prio``: a server
-        may send higher ones first. ``kind`` is what an untyped lane is ("value", "map", "event"), where its state does
-        not tell. Errors: Unlinked where there is no such node or lane; NoConnection.
+        may send higher ones first. ``kind`` is what an untyped lane is ("value", "map", "list", "event"), where its
+        state does not tell. Errors: Unlinked where there is no such node or lane; NoConnection.
         """
         place, terms = place_of(lane, params, kind), Terms(sync, rate, prio)
         live = self._call(lambda: live_of(self._client._session, place, terms, hooks))
         match live:
             case AsyncLiveMap():
                 return LiveMap(self, live)
+            case AsyncLiveList():
+                return LiveList(self, live)
             case AsyncLiveEvents():
                 return LiveEvents(self, live)
         return Live(self, live)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from shoal.client.codec import Codec
 from shoal.errors import OverLimit, ShoalError, Unset
-from shoal.warp import Bounds, Change, Clear, Remove, Set, State, Update
-from shoal.warp.state import hashable
+from shoal.warp import Bounds, Change, Clear, Element, Remove, Set, State, Update
+from shoal.warp.keys import hashable
 
 
 class Feed:
@@ -27,6 +27,9 @@ class Feed:
     @abstractmethod
     def put(self, change: Change) -> None:
         """The state has it already."""
+
+    def resynced(self) -> None:
+        """The state is the lane's, also after a break."""
 
     @abstractmethod
     def _take(self) -> tuple[Any] | None:
@@ -114,6 +117,47 @@ class NewestOfKeys(Feed):
 _ALL = ("all of the map",)
 
 
+class Deltas(Feed):
+    """Of a list: its elements, then each change, in order. Past the bound all starts over with a ``Clear`` and what is
+    there: changes of a list build on those before.
+    """
+
+    def __init__(self, codec: Codec, state: State, most: int) -> None:
+        super().__init__(codec, state)
+        self._most = most
+        self._waiting: deque[Change] = deque()
+        # what waits begins with what was there
+        self._bound = 0
+        self._starts_over = False
+        self._present()
+
+    def _present(self) -> None:
+        pairs = self._state.pairs()
+        self._waiting.extend(Element(index, key, value) for index, (key, value) in enumerate(pairs))
+        self._bound = self._most + len(pairs)
+
+    def put(self, change: Change) -> None:
+        if self._starts_over:
+            return
+        self._waiting.append(change)
+        if len(self._waiting) > self._bound:
+            self._starts_over = True
+            self._waiting.clear()
+        self._ready.set()
+
+    def _take(self) -> tuple[Any] | None:
+        if self._starts_over:
+            self._starts_over = False
+            self._waiting.append(Clear())
+            self._present()
+        if not self._waiting:
+            return None
+        change = self._waiting.popleft()
+        if isinstance(change, Element):
+            return (change._replace(value=self._codec.value(change.value)),)
+        return (change,)
+
+
 class Every(Feed):
     """Of commands and supplies: each, in order. Past the bound the iteration ends with ``OverLimit``, behind those that
     wait: it would have missed some.
@@ -142,11 +186,35 @@ class Every(Feed):
         return (self._codec.value(self._waiting.popleft()),) if self._waiting else None
 
 
+class Arrival(Feed):
+    """Of a list: once, when a change is told that was sent. ``is_it`` knows it; a list that starts over has it, too."""
+
+    def __init__(self, codec: Codec, state: State, is_it: Callable[[Change], bool]) -> None:
+        super().__init__(codec, state)
+        self._is_it = is_it
+        self._there = False
+
+    def put(self, change: Change) -> None:
+        if isinstance(change, Clear) or self._is_it(change):
+            self._there = True
+            self._ready.set()
+
+    def resynced(self) -> None:
+        # what was sent before the break is in it, or is doubtful, as commands are
+        self._there = True
+        self._ready.set()
+
+    def _take(self) -> tuple[Any] | None:
+        return (None,) if self._there else None
+
+
 def feed_of(codec: Codec, state: State, bounds: Bounds) -> Feed:
     """By the lane's kind; of an untyped link by what has come, a value where nothing has."""
     match codec.kind or state.kind:
         case "map":
             return NewestOfKeys(codec, state, bounds.entries)
+        case "list":
+            return Deltas(codec, state, bounds.changes)
         case "event":
             return Every(codec, state, bounds.events)
     return Newest(codec, state)

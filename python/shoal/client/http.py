@@ -90,6 +90,8 @@ def read(queries: Queries, place: Place) -> Any:
     codec = place.codec
     if codec.kind == "map" and isinstance(plain, (dict, list)) and (codec.key is not None):
         return _map(place, plain)
+    if codec.kind == "list" and isinstance(plain, list):
+        return [codec.value(each) for each in plain]
     return codec.value(plain)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from shoal.client.codec import Codec, value_text
 from shoal.client.entries import Entries
-from shoal.client.feeds import Feed, feed_of
+from shoal.client.feeds import Arrival, Feed, feed_of
 from shoal.client.place import Place
 from shoal.client.shared import Shared, Terms
 from shoal.client.watch import Hooks, Watch
 from shoal.errors import ShoalError, Unset, WrongType
 from shoal.variables import K, V, V_co
-from shoal.warp import Clear, Remove, State, Update
+from shoal.warp import Change, Clear, Element, Move, Out, Remove, State, Update
 
 if TYPE_CHECKING:
     from shoal.client.session import Session
@@ -77,6 +79,8 @@ class AsyncLive(Generic[V_co]):
         match self._codec.kind:
             case "map":
                 value = Entries(self._codec, state)
+            case "list":
+                value = [self._codec.value(element) for _, element in state.pairs()]
             case None:
                 value = state.plain()
             case _:
@@ -166,9 +170,9 @@ class AsyncLiveMap(AsyncLive[Mapping[K, V]], Generic[K, V]):
 
     async def put(self, key: K, value: V) -> None:
         """Errors: WrongType, NoConnection; as all writes."""
-        body = self._codec.body(value)
-        between = " " if body and body[0] not in '@{"%' else ""
-        await self._write(f"@update(key:{value_text(self._codec.key_plain(key))}){between}{body}")
+        await self._write(
+            _with_value(f"@update(key:{value_text(self._codec.key_plain(key))})", self._codec.body(value))
+        )
 
     async def remove(self, key: K) -> None:
         """Nothing happens where there is no such key."""
@@ -184,6 +188,101 @@ class AsyncLiveMap(AsyncLive[Mapping[K, V]], Generic[K, V]):
     async def drop(self, count: int) -> None:
         """Removes the first ones."""
         await self._write(f"@drop({_whole(count)})")
+
+
+class AsyncLiveList(AsyncLive[list[V]], Generic[V]):
+    """A link to a list lane; ``value`` is a copy of its elements. An iteration gets ``shoal.warp.Element``, ``Move``,
+    ``Out`` and ``Clear``: the elements first, then each change in order; one that is over ``Bounds.changes`` behind
+    starts over with ``Clear`` and what is there.
+
+    Indexes are those of the link's copy, negative ones count from its end. The server finds an element by its key, so
+    that it is the one that was meant, wherever others have moved it. Errors: IndexError where the copy has no such one.
+    """
+
+    if TYPE_CHECKING:
+
+        def __aiter__(self) -> AsyncIterator[Element | Move | Out | Clear]: ...  # type: ignore[override]
+
+    async def insert(self, index: int, value: V) -> None:
+        """Puts it in before ``index``, as ``list.insert``, and waits until the server has told so.
+
+        Errors: WrongType, NoConnection; ShoalError where it is not told in time, as of a list that is full.
+        """
+        count = len(self._state)
+        index = max(0, index + count) if index < 0 else min(index, count)
+        await self._put_in(index, value)
+
+    async def append(self, value: V) -> None:
+        """As ``insert`` at the end."""
+        await self._put_in(len(self._state), value)
+
+    async def update(self, index: int, value: V) -> None:
+        """Another value for the element; waits as ``insert``, as do those that follow."""
+        at, key, slot = self._find(index)
+        body = _with_value(f"@update(index:{at}{slot})", self._codec.body(value))
+        await self._write_and_wait(body, lambda change: isinstance(change, Element) and change.key == key)
+
+    async def move(self, from_: int, to: int) -> None:
+        """Takes the element out and puts it in again, so that it stands at ``to``."""
+        at, key, slot = self._find(from_)
+        target, _, _ = self._find(to)
+        if at != target:
+            body = f"@move(from:{at},to:{target}{slot})"
+            await self._write_and_wait(body, lambda change: isinstance(change, Move) and change.key == key)
+
+    async def remove(self, index: int) -> None:
+        """Takes the element out."""
+        at, key, slot = self._find(index)
+        body = f"@remove(index:{at}{slot})"
+        await self._write_and_wait(body, lambda change: isinstance(change, Out) and change.key == key)
+
+    async def clear(self) -> None:
+        await self._shorten("@clear", 0)
+
+    async def take(self, count: int) -> None:
+        """Keeps the first ones only."""
+        await self._shorten(f"@take({_whole(count)})", count)
+
+    async def drop(self, count: int) -> None:
+        """Takes the first ones out."""
+        await self._shorten(f"@drop({_whole(count)})", max(0, len(self._state) - count))
+
+    async def _put_in(self, index: int, value: V) -> None:
+        # a key of its own, by which it is known when it comes
+        key = secrets.token_hex(8)
+        body = _with_value(f"@update(index:{index},key:{value_text(key)})", self._codec.body(value))
+        await self._write_and_wait(body, lambda change: isinstance(change, Element) and change.key == key)
+
+    async def _shorten(self, body: str, left: int) -> None:
+        if len(self._state) > left:
+            await self._write_and_wait(body, lambda change: len(self._state) <= left)
+
+    async def _write_and_wait(self, body: str, is_it: Callable[[Change], bool]) -> None:
+        """Until the copy has it, so that the next index is meant as it reads."""
+        arrival = Arrival(self._codec, self._state, is_it)
+        self._watch.add(arrival)
+        await self._write(body)
+        seconds = self._session.bounds.answer_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await arrival.next()
+        except TimeoutError:
+            raise ShoalError(
+                f"{self._codec.label} of {self.node}: the server has not told of this change within {seconds:g} s; "
+                "it may have refused it (the lane's limit or type, readonly)"
+            ) from None
+        except StopAsyncIteration:
+            raise ShoalError(f"the link to {self._place} was closed before this change was told") from None
+
+    def _find(self, index: int) -> tuple[int, Any, str]:
+        """An element's index, not negative, its key, and that as the slot of an operation."""
+        count = len(self._state)
+        at = index + count if index < 0 else index
+        found = self._state.element(at) if at >= 0 else None
+        if found is None:
+            raise IndexError(f"{self._codec.label} of {self.node} has {count} elements, and none at {index}")
+        key, _ = found
+        return at, key, "" if key is None else f",key:{value_text(key)}"
 
 
 class AsyncLiveEvents(AsyncLive[V_co]):
@@ -203,6 +302,8 @@ async def live_of(session: Session, place: Place, terms: Terms, hooks: Hooks) ->
     match live._codec.kind:
         case "map":
             live.__class__ = AsyncLiveMap
+        case "list":
+            live.__class__ = AsyncLiveList
         case "event":
             live.__class__ = AsyncLiveEvents
     return live
@@ -216,6 +317,10 @@ class _Iteration(AsyncIterator[Any]):
 
     async def __anext__(self) -> Any:
         return await self._feed.next()
+
+
+def _with_value(operation: str, body: str) -> str:
+    return f"{operation} {body}" if body and body[0] not in '@{"%' else operation + body
 
 
 def _whole(count: int) -> int:

@@ -175,6 +175,8 @@ class Session:
             state = shared.link.state
             if state.kind == "map":
                 return Entries(place.codec, state).copy()
+            if state.kind == "list":
+                return [place.codec.value(value) for _, value in state.pairs()]
             if not state.is_told:
                 raise Unset(f"{place.codec.label} of {place.node} is unset: nothing has written it yet")
             return place.codec.value(state.value)

@@ -108,9 +108,9 @@ class Shared:
     # -- what the link tells (Listener)
 
     @property
-    def holds(self) -> Literal["", "value", "map"]:
+    def holds(self) -> Literal["", "value", "map", "list"]:
         kind = self.place.codec.kind
-        return "" if kind is None else "map" if kind == "map" else "value"
+        return "value" if kind == "event" else kind or ""
 
     def linked(self) -> None:
         self.is_linked = True

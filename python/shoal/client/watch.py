@@ -52,6 +52,8 @@ class Watch:
         self._tell("on_linked")
 
     def synced(self) -> None:
+        for feed in list(self._feeds):
+            feed.resynced()
         self._tell("on_synced")
 
     def changed(self, change: Change) -> None:

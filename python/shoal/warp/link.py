@@ -29,7 +29,7 @@ class Listener(Protocol):
     """Hears what happens to a link, in its connection's loop: each change in order, none waits for it."""
 
     @property
-    def holds(self) -> Literal["", "value", "map"]:
+    def holds(self) -> Literal["", "value", "map", "list"]:
         """What the lane holds, if that is known before it tells: a value may look like the change of a map."""
 
     def linked(self) -> None: ...
@@ -66,7 +66,7 @@ class Link:
         self.state = State(connection.bounds.entries)
         # The server has told the present state: what came since is newer.
         self.is_synced = False
-        # Something came with the sync: the lane has a value, or a map has entries.
+        # Something came with the sync: the lane has a value, or a map or list has entries.
         self.has_state = False
         self._connection = connection
         self._wants_state = sync
@@ -152,7 +152,7 @@ class Link:
         elif tag == "event":
             self._now_linked()
             change = change_of(body, self.state.kind != "value")
-            if isinstance(change, Cut):
+            if isinstance(change, Cut) and self.state.kind != "list":
                 self.state.begin()
                 return write("sync", self.node, self.lane)
             told_before = self._was_synced and not self.is_synced and self.state.has(change)

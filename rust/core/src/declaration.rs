@@ -121,6 +121,9 @@ pub struct MapDecl {
     pub settable: bool,
     #[serde(default)]
     pub save: Save,
+    /// A list lane: its entries have places, which may change; their keys are of any type.
+    #[serde(default)]
+    pub ordered: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

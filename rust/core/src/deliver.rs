@@ -8,6 +8,7 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
 use crate::fold;
 use crate::population::column::fit;
 use crate::population::{PopulationId, TwinId};
+use crate::serve::list;
 use crate::shard::{Held, Newborn, Shard};
 use crate::time::time_of;
 use crate::timers::{TimerKey, TimerNumber};
@@ -52,6 +53,14 @@ impl Shard {
             match self.lane_named(population, name) {
                 Ok(lane) => envelope.lane = lane,
                 Err((kind, reason)) => return self.dead(envelope, kind, &reason),
+            }
+        }
+        if let (Lane::Map(map), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
+            && self.is_list(population, *map)
+        {
+            match list::operation(tree) {
+                Ok(body) => envelope.body = body,
+                Err(reason) => return self.dead(envelope, Kind::Invalid, reason),
             }
         }
         match envelope.lane {
@@ -251,6 +260,10 @@ impl Shard {
         self.deliver(envelope)
     }
 
+    pub(crate) fn is_list(&self, population: PopulationId, map: u16) -> bool {
+        self.populations[population.0 as usize].table.maps[map as usize].is_ordered()
+    }
+
     pub(crate) fn lane_named(&self, population: PopulationId, name: &str) -> Result<Lane, (Kind, String)> {
         let decl = &self.populations[population.0 as usize].decl;
         if !name.starts_with('_') {
@@ -357,7 +370,10 @@ impl Shard {
             Lane::Map(map) => {
                 self.open(population, row, twin, hops);
                 let slots = if bulk.is_some() { Vec::new() } else { self.turn.record.slots.clone() };
+                let is_list = self.is_list(population, map);
                 let done = match slots.as_slice() {
+                    [] if is_list => bulk.map_or(Ok(()), |bulk| self.list_bulk(crate::turn::Within::Open, map, bulk)),
+                    slots if is_list => self.list_operation(crate::turn::Within::Open, map, slots),
                     [] => bulk.map_or(Ok(()), |bulk| self.map_bulk(crate::turn::Within::Open, map, bulk)),
                     [key, value] => self.map_put(crate::turn::Within::Open, map, key.clone(), value.clone()),
                     [key] => {

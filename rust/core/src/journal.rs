@@ -513,6 +513,6 @@ impl Shard {
                 waiter.answer(answer);
             }
         }
-        self.links.flush();
+        self.flush_links();
     }
 }
