@@ -263,7 +263,7 @@ def test_links_and_commands_survive_a_restart_of_the_server(tmp_path: Path) -> N
     store = tmp_path / "state"
 
     async def main() -> None:
-        with served(make(), tmp_path, 0, store) as server:
+        with served(make(), tmp_path, store=store) as server:
             port = server.port
             client = AsyncClient(f"warp://127.0.0.1:{port}", bounds=QUICK)
             await client.send(bus.report, "1", body=Fix(10.0))
@@ -288,7 +288,7 @@ def test_links_and_commands_survive_a_restart_of_the_server(tmp_path: Path) -> N
             asyncio.ensure_future(client.send(bus.report, "1", body=Fix(20.0))),
         ]
         await asyncio.sleep(0)
-        with served(make(), tmp_path, port, store) as server:
+        with served(make(), tmp_path, port=port, store=store) as server:
             await asyncio.gather(*sent)
             assert await anext(speeds) == 20.0
             assert {await anext(changes), await anext(changes)} == {Update("b", 1), Remove("a")}

@@ -81,7 +81,7 @@ def make() -> App[None]:
         @slowly.handler
         async def on_slowly(self, script: Script) -> None:
             for op in script.ops:
-                await asyncio.sleep(1)
+                await asyncio.sleep(0.5)
                 perform(self.items, op)
             if script.fail:
                 raise RuntimeError("fails")
@@ -114,9 +114,9 @@ def test_it_is_a_plain_list_whatever_is_done(turns: list[tuple[list[Op], bool, i
             if kind == 0:
                 # everybody else reads the list as it was, until the turn ends
                 holder.slowly(script)
-                t.advance(max(len(ops) - 1, 0))
+                t.advance(max(len(ops) - 1, 0) / 2)
                 assert not ops or holder.items == model
-                t.advance(1)
+                t.advance(0.5)
             else:
                 holder.do(script)
             model = model if fail else after

@@ -466,7 +466,7 @@ def test_a_list_is_followed_and_written_by_its_keys() -> None:
                 # it waits until it is there
                 await live.append("d e")
                 assert live.value == ["c", "a", "d e"]
-                assert (await anext(changes)).index == 2
+                assert (await anext(changes)).at == 2
                 await live.update(0, "x")
                 await live.update(-2, "y")
                 await live.move(0, 1)

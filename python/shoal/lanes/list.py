@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class ListView(MutableSequence[V]):
     """One twin's elements, as a list has them: by index, negative ones and slices too.
 
-    Each element has a key that stays while it is moved or replaced; a slice is a plain list. What takes elements out and
-    puts others in gives them new keys: assigning the whole, ``clear`` and ``extend``. ``reverse`` moves them.
+    Each element has a key that stays while it is moved or replaced; a slice is a plain list. Assigning the whole takes
+    all elements out and puts others in, with new keys. ``reverse`` moves them.
     """
 
     if TYPE_CHECKING:
@@ -95,8 +95,8 @@ class List(Declared, Generic[V], _core.ListTable):
     def changed(self, fn: Callable[[S, int, V | None, V | None], None]) -> Callable[[S, int, V | None, V | None], None]:
         """Decorates a method ``(self, index, new, old)``: called for each element that became another.
 
-        ``old`` is None for one that was not there, ``new`` for one that is gone, whose index is the one that it had. One
-        that was only moved is both, at its new index; those that it passed are not told.
+        ``old`` is None for one that was not there, ``new`` for one that is gone, whose index is the one that it had.
+        One that was only moved is both, at its new index; those that it passed are not told.
         """
         from shoal.handlers import mark
 

@@ -28,9 +28,9 @@ class Clear(NamedTuple):
 
 
 class Element(NamedTuple):
-    """A list lane's element was put in at ``index``, or the one with this key has become another."""
+    """A list lane's element was put in at ``at``, or the one with this key has become another."""
 
-    index: int
+    at: int
     key: Any
     value: Any
 
@@ -44,9 +44,9 @@ class Move(NamedTuple):
 
 
 class Out(NamedTuple):
-    """A list lane's element is gone. ``key`` is None where the server does not say it."""
+    """A list lane's element, at ``at``, is gone. ``key`` is None where the server does not say it."""
 
-    index: int
+    at: int
     key: Any
 
 
@@ -118,15 +118,15 @@ def _of_list(name: str, slots: dict[str, Any], rest: str) -> Change | None:
     """None: it names no index, so it is a map's, or a value that only looks like it."""
     key = slots.get("key")
     if name == "move":
-        from_, to = slots.get("from"), slots.get("to")
-        return Move(from_, to, key) if _is_index(from_) and _is_index(to) and not rest else None
-    index = slots.get("index")
-    if not _is_index(index):
+        from_, to = _index(slots.get("from")), _index(slots.get("to"))
+        return None if from_ is None or to is None or rest else Move(from_, to, key)
+    at = _index(slots.get("index"))
+    if at is None:
         return None
     if name == "update":
-        return Element(index, key, value_of(rest))
-    return None if rest else Out(index, key)
+        return Element(at, key, value_of(rest))
+    return None if rest else Out(at, key)
 
 
-def _is_index(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _index(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

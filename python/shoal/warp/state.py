@@ -63,7 +63,7 @@ class State:
         return self._elements.at(index)
 
     def plain(self) -> Any:
-        """A value; of a map a dict, or a list of pairs where keys are no texts; a list. ``{}`` before all."""
+        """A value; a list; of a map a dict, or pairs where keys are no texts. ``{}`` where nothing has come."""
         if self.kind == "value":
             return self.value
         if self.kind == "list":

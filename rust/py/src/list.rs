@@ -321,7 +321,7 @@ impl ListView {
         self.extend(values)
     }
 
-    #[pyo3(signature = (index = -1))]
+    #[pyo3(signature = (index = -1), text_signature = "($self, index=-1)")]
     fn pop<'py>(&self, py: Python<'py>, index: isize) -> PyResult<Bound<'py, PyAny>> {
         let place = self.place(py, index)?;
         let value = self.take_out(py, place)?;

@@ -164,8 +164,7 @@ enum Act {
     Run,
 }
 
-const BOUNDS: Bounds =
-    Bounds { intake_bytes: 1 << 20, queue_bytes: 1 << 20, queue_events: 5, links: 100, twins: 100 };
+const BOUNDS: Bounds = Bounds { intake_bytes: 1 << 20, queue_bytes: 1 << 20, queue_events: 5, links: 100, twins: 100 };
 
 const CLIENTS: usize = 3;
 const UNITS: usize = 3;
