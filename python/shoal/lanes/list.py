@@ -61,6 +61,7 @@ class List(Declared, Generic[V], _core.ListTable):
     """Elements in order. They are of an immutable type; ``limit`` bounds the elements of one twin."""
 
     _kind = "a list"
+    _links_as = "list"
     name: str
     # Set by _enter and _resolve.
     number: int

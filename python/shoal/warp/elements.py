@@ -32,6 +32,18 @@ class Elements:
         """Key and value."""
         return ((key, value) for _, key, value in self._items)
 
+    def pairs(self) -> list[tuple[Any, Any]]:
+        """As ``items`` at this moment, also for another thread."""
+        return [(key, value) for _, key, value in self._items.copy()]
+
+    def at(self, index: int) -> tuple[Any, Any] | None:
+        """Key and value; None where there is none."""
+        try:
+            _, key, value = self._items[index]
+        except IndexError:
+            return None
+        return key, value
+
     def values(self) -> list[Any]:
         return [value for _, _, value in self._items]
 

@@ -14,14 +14,16 @@ from shoal.warp.keys import hashable
 class State:
     """A value, the entries of a map in the order in which they first came, or the elements of a list.
 
-    The first change tells which of them it is; a ``Clear`` may be a map's or a list's. Between ``begin`` and ``end`` a
-    lane is synced: entries that the server does not send again are gone.
+    The first change tells which of them it is, where whoever links it does not; a ``Clear`` may be a map's or a list's.
+    Between ``begin`` and ``end`` a lane is synced: entries that the server does not send again are gone.
     """
 
     def __init__(self, entries: int) -> None:
         """``entries``: a map or list with more raises ``OverLimit``."""
         self.kind: Literal["", "value", "map", "list"] = ""
         self.value: Any = None
+        # a change has come
+        self.is_told = False
         self._most = entries
         # by the key as hashable; whether it has come since the last `begin`
         self._entries: dict[Hashable, tuple[Any, Any]] = {}
@@ -34,6 +36,31 @@ class State:
 
     def __len__(self) -> int:
         return len(self._elements) if self.kind == "list" else len(self._entries)
+
+    def has(self, change: Change) -> bool:
+        """The change says what it holds already."""
+        match change:
+            case Set(value):
+                return self.is_told and self.kind == "value" and _same(self.value, value)
+            case Update(key, value):
+                held = self._entries.get(hashable(key))
+                return held is not None and _same(held[1], value)
+            case Element(index, key, value):
+                there = self._elements.at(index)
+                return there is not None and hashable(there[0]) == hashable(key) and _same(there[1], value)
+        return False
+
+    def pairs(self) -> list[tuple[Any, Any]]:
+        """As ``items`` at this moment, also for another thread."""
+        return self._elements.pairs() if self.kind == "list" else list(self._entries.values())
+
+    def entry(self, key: Any) -> tuple[Any, Any] | None:
+        """The key and its value; None where there is no such key."""
+        return self._entries.get(hashable(key))
+
+    def element(self, index: int) -> tuple[Any, Any] | None:
+        """The key and the value of a list's element; None where there is none."""
+        return self._elements.at(index)
 
     def plain(self) -> Any:
         """A value; a list; of a map a dict, or pairs where keys are no texts. ``{}`` where nothing has come."""
@@ -60,6 +87,7 @@ class State:
 
     def apply(self, change: Change) -> None:
         """A map's ``Cut`` is not applied: what it leaves only a sync tells."""
+        self.is_told = True
         if isinstance(change, Element | Move | Out) and self.kind != "value":
             self.kind = "list"
         if not self.kind and not isinstance(change, Clear | Cut):
@@ -82,3 +110,8 @@ class State:
                 self._stale.clear()
             case _:
                 pass
+
+
+def _same(a: Any, b: Any) -> bool:
+    """``1`` and ``true`` are two."""
+    return type(a) is type(b) and bool(a == b)
