@@ -3,13 +3,13 @@
 A twin is the live counterpart of one entity: a class of lanes and handlers (``Twin``), with a place in an ``App``.
 
 =============  ======================================================================================
-lanes          ``Value`` ``Map`` ``Command`` ``Local`` ``Alarm`` ``Members``
+lanes          ``Value`` ``Map`` ``Command`` ``Request`` ``Local`` ``Alarm`` ``Members``
 folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
 time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
 testing        ``with app.test() as t`` gives a ``Kit``
 data           ``recon.loads``, ``recon.dumps``: Swim's data language
-later          ``Supply`` ``Request`` ``Idle`` ``History`` ``Client``: typed, not carried out yet
+later          ``Supply`` ``Idle`` ``History`` ``Client``: typed, not carried out yet
 =============  ======================================================================================
 """
 
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from shoal.app import App, Sink, Source
 from shoal.duration import Seconds
 from shoal.errors import (
+    AskFailed,
     AskTimeout,
     ConfigError,
     DeclarationError,
@@ -42,11 +43,12 @@ from shoal.lanes.fold import Fold
 from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.history import History, Stamped
 from shoal.lanes.lane import Lane, Num
-from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
+from shoal.lanes.later import Idle, Pusher, Supply
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
 from shoal.lanes.numbers import Max, Mean, Min, Sum
+from shoal.lanes.request import Ask, AskNothing, Request
 from shoal.lanes.thresholds import Above, Below
 from shoal.lanes.value import Value
 from shoal.settings import Settings
@@ -66,6 +68,8 @@ __all__ = [
     "AlarmState",
     "App",
     "Ask",
+    "AskFailed",
+    "AskNothing",
     "AskTimeout",
     "Below",
     "Client",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 from shoal.duration import Seconds
 from shoal.lanes.lane import Lane
-from shoal.lanes.later import SERVER, Request
+from shoal.lanes.later import SERVER
+from shoal.lanes.request import Request
 from shoal.place import not_yet
 from shoal.variables import Q, R, T, V, V_co
 

@@ -16,8 +16,12 @@ from shoal.lanes.lane import Declared
 from shoal.place import Place, here, mistake
 from shoal.variables import Done, S
 
+Method = Literal["get", "put", "post", "delete"]
+MarkKind = Literal["handler", "get", "put", "post", "delete", "changed", "every"]
 F = TypeVar("F", bound=Callable[..., Any])
 HOOKS = ("on_create", "on_start", "on_stop")
+# of HTTP, as request lanes may have handlers for them; rust/core/src/request.rs has the same order
+METHODS: tuple[Method, ...] = ("get", "put", "post", "delete")
 _MARKS = "__shoal_marks__"
 
 
@@ -41,6 +45,10 @@ class Functions(NamedTuple):
     #                                      validates or raises;
     #                                      encode(body) -> builtins
     bodies: list[tuple[Any, ...]]
+    # of command i: what turns a request's reply into builtins (WrongType where it is none); None for commands
+    replies: list[Callable[[Any], Any] | None]
+    # of command i: a request's handlers of single methods, in the order of METHODS; empty for commands
+    methods: list[list[Callable[..., Any] | None]]
     # decode functions of column i
     columns: list[Callable[[Any], Any] | None]
     # encode functions of column i: what a value that is set from outside goes through
@@ -52,7 +60,7 @@ class Functions(NamedTuple):
 class Mark(NamedTuple):
     """What a decorator says about a function."""
 
-    kind: Literal["handler", "changed", "every"]
+    kind: MarkKind
     # the command or lane; None for "every"
     lane: Declared | None
     # the span of "every", as it was written
@@ -60,7 +68,7 @@ class Mark(NamedTuple):
     place: Place
 
 
-def mark(fn: F, kind: Literal["handler", "changed", "every"], lane: Declared | None, period: Seconds = 0) -> F:
+def mark(fn: F, kind: MarkKind, lane: Declared | None, period: Seconds = 0) -> F:
     """Leaves a mark on a function of a class body and returns the function itself."""
     if not inspect.isfunction(fn):
         raise mistake(

@@ -16,8 +16,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from shoal._core import Shard, Turns
+from shoal.asking import ASKER, Asker
 from shoal.errors import HandlerDeadline, OverLimit, Reject
 
+# Shoal's own files
+_OWN = __file__.removesuffix("turn.py")
 # An exception of a handler, the kind of its dead letter, the twin's URI.
 OnError = Callable[[BaseException, str, str], None]
 
@@ -50,6 +53,7 @@ class Runner:
         while not self._run(turns):
             pass
         self.shard.commit()
+        self.shard.settle_asks()
         return self.shard.waiting()
 
     def _run(self, turns: Turns) -> bool:
@@ -87,6 +91,7 @@ class Runner:
         number = self.shard.park()
         context = contextvars.copy_context()
         context.run(self.shard.context.set, number)
+        context.run(ASKER.set, Asker(self.wake, self.loop.time() + self.seconds))
         task = self.loop.create_task(self._finish(number, uri, result), context=context)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -96,7 +101,7 @@ class Runner:
         limit = asyncio.timeout(self.seconds)
         try:
             async with limit:
-                await coroutine
+                self.shard.reply(number, await coroutine)
         except BaseException as error:
             if limit.expired() and isinstance(error, TimeoutError):
                 kind, reason = "limit", f"the handler ran over {self.seconds:g} s (handler_seconds)"
@@ -125,5 +130,5 @@ def explain(error: BaseException) -> tuple[str, str]:
 
 def _where(error: BaseException) -> str:
     """The innermost line of the user's code."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OWN)]
     return f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""

@@ -9,6 +9,7 @@ use crate::envelope::{Body, Envelope, Kind, SourceId};
 use crate::fold::FoldError;
 use crate::population::column::Misfit;
 use crate::population::{PopulationId, TwinId};
+use crate::request::Method;
 use crate::shard::{Newborn, Shard};
 use crate::timers::{TimerKey, TimerNumber, TimerOp};
 use crate::undo::{Log, Seen};
@@ -22,6 +23,11 @@ pub enum What {
     Stop,
     /// The body is in the turn's record.
     Handler(u16),
+    /// The same of a request lane: what the handler gives is the turn's reply. `method`: it is that method's own.
+    Answer {
+        command: u16,
+        method: Option<Method>,
+    },
     Timer(TimerNumber),
     Changed {
         number: u16,
@@ -84,6 +90,8 @@ pub struct Turn {
     /// The command that it handles.
     pub command: Option<u16>,
     pub record: Record,
+    /// What a request's handler has answered; it leaves when the turn is kept.
+    pub reply: Value,
     pub log: Log,
     pub sends: Vec<Envelope>,
     /// Sends counted against the turn's bound.
@@ -108,6 +116,7 @@ impl Default for Turn {
             number: 0,
             command: None,
             record: Record::default(),
+            reply: Value::Null,
             log: Log::default(),
             sends: Vec::new(),
             sent: 0,
@@ -124,9 +133,16 @@ impl Default for Turn {
 pub enum Refusal {
     NotInTurn,
     TwinStopped,
-    Misfit { lane: EcoString, misfit: Misfit },
+    Misfit {
+        lane: EcoString,
+        misfit: Misfit,
+    },
     Fold(FoldError),
     Limit(String),
+    /// A request cannot be asked.
+    Ask(String),
+    /// A request would wait for itself.
+    Deadlock(String),
 }
 
 impl std::fmt::Display for Refusal {
@@ -136,7 +152,7 @@ impl std::fmt::Display for Refusal {
             Refusal::TwinStopped => write!(f, "this twin has left memory"),
             Refusal::Misfit { lane, misfit } => write!(f, "`{lane}` {misfit}"),
             Refusal::Fold(error) => write!(f, "{error}"),
-            Refusal::Limit(limit) => write!(f, "{limit}"),
+            Refusal::Limit(reason) | Refusal::Ask(reason) | Refusal::Deadlock(reason) => write!(f, "{reason}"),
         }
     }
 }
@@ -234,6 +250,9 @@ impl Shard {
         turn.sent = 0;
         turn.deleted = false;
         turn.command = None;
+        if !turn.reply.is_null() {
+            turn.reply = Value::Null;
+        }
         turn.rounds = 0;
         if !turn.calls.is_empty() {
             turn.calls.clear();

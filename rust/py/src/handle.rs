@@ -11,6 +11,7 @@ use shoal_core::turn::Within;
 
 use crate::body;
 use crate::errors::{TwinStopped, WrongType, refused};
+use crate::request;
 use crate::shard::Shard;
 
 /// Which twin. Written by the shard when it hands the object out.
@@ -182,6 +183,29 @@ impl Handle {
         let node = Node::Key(PopulationId(population), key);
         let done = shard.get().state()?.core.send(within, node, Lane::Command(command), body);
         done.map_err(|refusal| refused(refusal, &self.node(), "at"))
+    }
+
+    /// A question to another twin: `question.settle(reply, kind, reason)` is called with the answer. Gives its number.
+    fn _ask(
+        &self,
+        py: Python<'_>,
+        population: u16,
+        parameters: Vec<String>,
+        command: u16,
+        body: &Bound<'_, PyAny>,
+        question: Py<PyAny>,
+    ) -> PyResult<u64> {
+        let (shard, within) = self.within(py, "at")?;
+        if within == Within::Open {
+            return Err(request::not_async(&shard, population, command, &self.node()));
+        }
+        let body = body::validated(&shard, PopulationId(population), command, body)?;
+        let key = body::key(&shard, PopulationId(population), &parameters)?;
+        // validating may have run code of the user's: the turn is looked up again
+        let (shard, within) = self.within(py, "at")?;
+        let target = (PopulationId(population), key);
+        request::ask(&shard, Some(within), target, command, body, question)
+            .map_err(|refusal| refused(refusal, &self.node(), "at"))
     }
 
     fn _send_uri(&self, py: Python<'_>, uri: &str, lane: &str, body: &Bound<'_, PyAny>) -> PyResult<()> {

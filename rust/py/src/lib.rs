@@ -23,6 +23,7 @@ mod journal;
 mod letter;
 mod preview;
 mod recon;
+mod request;
 mod server;
 mod shard;
 mod store;
