@@ -46,8 +46,13 @@ class Handle:
         """A request to another twin, which leaves at once: ``question.settle`` is called with its answer, in a batch's
         ``settle_asks``. Returns its number. AskFailed, WouldDeadlock, ValidationError.
         """
-    def _send_uri(self, uri: str, lane: str, body: Any) -> None:
-        """The same by URI; an address without a route becomes a dead letter when it is delivered."""
+    def _send_uri(self, uri: str, lane: str, body: Any) -> int:
+        """The same by URI; an address without a route becomes a dead letter when it is delivered.
+
+        Returns the command's number in the turn.
+        """
+    def _unsend(self, number: int) -> bool:
+        """Takes a command back that has not been sent yet; false: there is none of this number."""
     def _send_each(self, members: int, command: int, body: Any) -> None:
         """To all members of a group."""
     def _members(self, members: int) -> list[str]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ from shoal.errors import AskFailed, AskTimeout, NotInTurn, Reject
 
 if TYPE_CHECKING:
     from shoal.lanes.request import Request
+    from shoal.servers import Servers
     from shoal.twin import Twin
 
 # Seconds that an asker waits where it says nothing else.
@@ -27,6 +28,8 @@ class Asker(NamedTuple):
     wake: Callable[[], None]
     # the loop's time at which its handler is cancelled
     until: float
+    # None: other servers cannot be asked, in a test
+    servers: Servers | None = None
 
 
 # Set in the task of an async turn; tasks that it starts inherit it.
@@ -98,6 +101,34 @@ class Asking:
         answer = question.wait(loop, seconds, lambda: shard.forget_ask(number))
         asker.wake()
         return answer
+
+
+class RemoteCall:
+    """Something sent to a twin of another server: a command, which leaves when the turn is kept, unless it is awaited;
+    then it is asked at once, and is not sent.
+    """
+
+    __slots__ = ("body", "lane", "number", "seconds", "twin", "uri")
+
+    def __init__(self, twin: Twin, uri: str, lane: str, body: Any, timeout: Seconds) -> None:
+        self.twin = twin
+        self.uri = uri
+        self.lane = lane
+        self.body = body
+        self.seconds = microseconds(timeout) / 1e6
+        self.number = twin._send_uri(uri, lane, body)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._ask().__await__()
+
+    async def _ask(self) -> Any:
+        asker = asker_here()
+        self.twin._unsend(self.number)
+        label = f"{self.lane} of {self.uri}"
+        if asker.servers is None:
+            raise AskFailed(f"{label}: a test asks no other servers")
+        left = asker.until - MARGIN - asyncio.get_running_loop().time()
+        return await asker.servers.ask(self.uri, self.lane, self.body, min(self.seconds, left))
 
 
 def asker_here() -> Asker:

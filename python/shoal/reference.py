@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.asking import Asking
+from shoal.asking import ASKER, TIMEOUT, Asking, RemoteCall
+from shoal.duration import Seconds
 from shoal.errors import RemoteRead
 from shoal.lanes.command import Command
 from shoal.lanes.request import Request
@@ -92,7 +93,9 @@ class SendTo:
 
 
 class SendToUri:
-    """A command by URI and wire name: looked up when it is delivered."""
+    """A command by URI and wire name: looked up when it is delivered. To another server's twin it can be awaited in an
+    async handler: it is a request then, or a command that is answered when it was taken.
+    """
 
     __slots__ = ("lane", "twin", "uri")
 
@@ -101,5 +104,8 @@ class SendToUri:
         self.uri = uri
         self.lane = lane
 
-    def __call__(self, body: Any = None, /) -> None:
+    def __call__(self, body: Any = None, /, *, timeout: Seconds = TIMEOUT) -> Any:
+        if ASKER.get() is not None and self.uri.startswith(("warp://", "warps://")):
+            return RemoteCall(self.twin, self.uri, self.lane, body, timeout)
         self.twin._send_uri(self.uri, self.lane, body)
+        return None

@@ -13,11 +13,14 @@ import contextvars
 import inspect
 import traceback
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal._core import Shard, Turns
 from shoal.asking import ASKER, Asker
 from shoal.errors import HandlerDeadline, OverLimit, Reject
+
+if TYPE_CHECKING:
+    from shoal.servers import Servers
 
 # Shoal's own files
 _OWN = __file__.removesuffix("turn.py")
@@ -36,12 +39,15 @@ class Runner:
         loop: asyncio.AbstractEventLoop,
         wake: Callable[[], None] = lambda: None,
         seconds: float = 5.0,
+        servers: Servers | None = None,
     ) -> None:
         self.shard = shard
         self.on_error = on_error
         self.loop = loop
         self.wake = wake
         self.seconds = seconds
+        # whom twins of this run may ask besides one another
+        self.servers = servers
         self.tasks: set[asyncio.Task[None]] = set()
 
     def batch(self, budget: int = 2_000) -> bool:
@@ -91,7 +97,7 @@ class Runner:
         number = self.shard.park()
         context = contextvars.copy_context()
         context.run(self.shard.context.set, number)
-        context.run(ASKER.set, Asker(self.wake, self.loop.time() + self.seconds))
+        context.run(ASKER.set, Asker(self.wake, self.loop.time() + self.seconds, self.servers))
         task = self.loop.create_task(self._finish(number, uri, result), context=context)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

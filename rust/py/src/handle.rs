@@ -181,8 +181,8 @@ impl Handle {
         // validating may have run code of the user's: the turn is looked up again
         let (shard, within) = self.within(py, "at")?;
         let node = Node::Key(PopulationId(population), key);
-        let done = shard.get().state()?.core.send(within, node, Lane::Command(command), body);
-        done.map_err(|refusal| refused(refusal, &self.node(), "at"))
+        let sent = shard.get().state()?.core.send(within, node, Lane::Command(command), body);
+        sent.map(|_| ()).map_err(|refusal| refused(refusal, &self.node(), "at"))
     }
 
     /// A question to another twin: `question.settle(reply, kind, reason)` is called with the answer. Gives its number.
@@ -208,10 +208,17 @@ impl Handle {
             .map_err(|refusal| refused(refusal, &self.node(), "at"))
     }
 
-    fn _send_uri(&self, py: Python<'_>, uri: &str, lane: &str, body: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// Gives the command's number in the turn, for `_unsend`.
+    fn _send_uri(&self, py: Python<'_>, uri: &str, lane: &str, body: &Bound<'_, PyAny>) -> PyResult<u64> {
         let body = Body::Tree(body::tree(py, body)?);
         let (shard, within) = self.within(py, "at")?;
-        let done = shard.get().state()?.core.send(within, Node::Uri(uri.into()), Lane::Named(lane.into()), body);
+        let sent = shard.get().state()?.core.send(within, Node::Uri(uri.into()), Lane::Named(lane.into()), body);
+        sent.map_err(|refusal| refused(refusal, &self.node(), "at"))
+    }
+
+    fn _unsend(&self, py: Python<'_>, number: u64) -> PyResult<bool> {
+        let (shard, within) = self.within(py, "at")?;
+        let done = shard.get().state()?.core.unsend(within, number);
         done.map_err(|refusal| refused(refusal, &self.node(), "at"))
     }
 
