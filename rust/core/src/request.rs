@@ -302,3 +302,6 @@ fn failure(problem: Problem) -> (Kind, String) {
         Problem::NoMethod { reason, .. } => (Kind::Unrouted, reason),
     }
 }
+
+#[cfg(test)]
+mod tests;

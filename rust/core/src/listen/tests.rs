@@ -97,9 +97,7 @@ fn serve(exchange: &Arc<Exchange>, wake: &Wake, ended: &AtomicBool, peers: &Atom
                     kept.push(reply);
                     continue;
                 }
-                Query::Read { node, .. } if node == "/bus/7" => {
-                    Answer::Json { body: b"\"None\"".to_vec(), commit: 5 }
-                }
+                Query::Read { node, .. } if node == "/bus/7" => Answer::Json { body: b"\"None\"".to_vec(), commit: 5 },
                 Query::Lane { node, lane, method: Method::Get, .. } if node == "/bus/7" => {
                     Answer::Json { body: format!("\"{:?}\"", Some(lane)).into_bytes(), commit: 5 }
                 }
