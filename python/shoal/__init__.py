@@ -3,7 +3,7 @@
 A twin is the live counterpart of one entity: a class of lanes and handlers (``Twin``), with a place in an ``App``.
 
 =============  ======================================================================================
-lanes          ``Value`` ``Map`` ``List`` ``Command`` ``Local`` ``Alarm`` ``Members``
+lanes          ``Value`` ``Map`` ``List`` ``Command`` ``Request`` ``Local`` ``Alarm`` ``Members``
 links          ``Link`` ``MapLink`` ``ListLink`` ``EventLink`` ``Join`` ``JoinMap``
 folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
 time           ``self.after``, ``self.cancel``, ``@every``
@@ -11,7 +11,7 @@ refusing       ``raise Reject(reason)``
 testing        ``with app.test() as t`` gives a ``Kit``
 data           ``recon.loads``, ``recon.dumps``: Swim's data language
 elsewhere      ``Client`` and ``AsyncClient``: the twins of a server, from scripts, notebooks and asyncio
-later          ``Supply`` ``Request`` ``Idle``: typed, not carried out yet
+later          ``Supply`` ``Idle``: typed, not carried out yet
 =============  ======================================================================================
 """
 
@@ -50,13 +50,14 @@ from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.history import History, Stamped
 from shoal.lanes.join import Join, JoinMap, JoinView
 from shoal.lanes.lane import Lane, Num
-from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
+from shoal.lanes.later import Idle, Pusher, Supply
 from shoal.lanes.link import EventLink, EventView, Link, LinkView, ListLink, ListLinkView, MapLink, MapLinkView
 from shoal.lanes.list import List, ListView
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
 from shoal.lanes.numbers import Max, Mean, Min, Sum
+from shoal.lanes.request import Ask, AskNothing, Request
 from shoal.lanes.thresholds import Above, Below
 from shoal.lanes.value import Value
 from shoal.settings import Settings
@@ -79,6 +80,7 @@ __all__ = [
     "App",
     "Ask",
     "AskFailed",
+    "AskNothing",
     "AskTimeout",
     "AsyncClient",
     "AsyncLive",

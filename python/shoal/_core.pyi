@@ -11,6 +11,7 @@ from typing import Any, Self, final
 
 from typing_extensions import disjoint_base
 
+from shoal.asking import Question
 from shoal.handlers import Functions
 
 @disjoint_base
@@ -41,8 +42,17 @@ class Handle:
         """The twin's Local objects, by attribute: kept while the twin is in memory, never rolled back."""
     def _send(self, population: int, parameters: Sequence[str], command: int, body: Any) -> None:
         """A command to another twin; the body is validated (ValidationError) and copied now."""
-    def _send_uri(self, uri: str, lane: str, body: Any) -> None:
-        """The same by URI; an address without a route becomes a dead letter when it is delivered."""
+    def _ask(self, population: int, parameters: Sequence[str], command: int, body: Any, question: Question) -> int:
+        """A request to another twin, which leaves at once: ``question.settle`` is called with its answer, in a batch's
+        ``settle_asks``. Returns its number. AskFailed, WouldDeadlock, ValidationError.
+        """
+    def _send_uri(self, uri: str, lane: str, body: Any) -> int:
+        """The same by URI; an address without a route becomes a dead letter when it is delivered.
+
+        Returns the command's number in the turn.
+        """
+    def _unsend(self, number: int) -> bool:
+        """Takes a command back that has not been sent yet; false: there is none of this number."""
     def _send_each(self, members: int, command: int, body: Any) -> None:
         """To all members of a group."""
     def _members(self, members: int) -> list[str]: ...
@@ -340,6 +350,14 @@ class Shard:
         """The call in progress gave a coroutine: sets its turn aside; returns the turn's number."""
     def finish(self, turn: int, kind: str, reason: str) -> None:
         """The coroutine of a parked turn ended; kind "" is success. The turn is applied or undone by ``turns``."""
+    def reply(self, turn: int, result: Any) -> None:
+        """What the coroutine of a parked turn gave: its reply, where it answers a request (WrongType), else ignored."""
+    def ask(self, population: int, parameters: Sequence[str], command: int, body: Any, question: Question) -> int:
+        """A program's request to a twin; as ``Handle._ask``."""
+    def forget_ask(self, number: int) -> None:
+        """Nobody waits for this answer any more."""
+    def settle_asks(self) -> None:
+        """Hands out the answers that have come."""
     def waiting(self) -> bool:
         """Whether ``turns`` would find work now."""
     def in_flight(self) -> int:

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True):
     max_hops: int = 64
     max_rounds: int = 16
     busy_bound: int = 1_000
+    max_asks: int = 10_000
     commit_turns: int = 4_096
     handler_seconds: float = 5.0
     # of the journal: rust/core/src/journal.rs
@@ -97,11 +98,19 @@ class BodyField(msgspec.Struct):
 Body = str | dict[str, dict[str, Any]]
 
 
+class RequestLane(msgspec.Struct):
+    """``methods`` have handlers of their own; ``single``: a URL has the query in its one parameter ``body``."""
+
+    methods: list[Literal["get", "put", "post", "delete"]]
+    single: bool
+
+
 class CommandLane(msgspec.Struct):
     name: str
     body: Body
     handler: bool | None = None
     time_slot: int | None = None
+    request: RequestLane | None = None
 
 
 class Fold(msgspec.Struct, omit_defaults=True):

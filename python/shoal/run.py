@@ -24,6 +24,7 @@ from shoal.control import Control
 from shoal.dead_letters import FLUSH_SECONDS, DeadLetterFile
 from shoal.declaration import Declaration
 from shoal.errors import RunFailed
+from shoal.servers import Servers
 from shoal.sources import Inferred
 from shoal.sources.opening import Feeder, declare, tells_time
 from shoal.totals import Spent, Totals
@@ -172,7 +173,9 @@ class Run:
         self._ended = asyncio.Event()
         self._quiet = asyncio.Event()
         seconds = self.app.settings.handler_seconds
-        self._runner = Runner(self.shard, on_error=self._report, loop=loop, wake=self._go_on, seconds=seconds)
+        self._runner = Runner(
+            self.shard, on_error=self._report, loop=loop, wake=self._go_on, seconds=seconds, servers=Servers()
+        )
         with self.app.running(self.config):
             try:
                 self._open()

@@ -27,12 +27,26 @@ from shoal.declaration import (
     Timer,
     Watched,
 )
-from shoal.handlers import HOOKS, LINK_HOOKS, Found, Functions, is_async, marks, parameters, period_of, place_of, takes
+from shoal.handlers import (
+    HOOKS,
+    LINK_HOOKS,
+    Found,
+    Functions,
+    MarkKind,
+    is_async,
+    marks,
+    parameters,
+    period_of,
+    place_of,
+    takes,
+)
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Declared, Lane
 from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members
+from shoal.lanes.request import Request
+from shoal.lanes.taking import Taking
 from shoal.place import mistake
 
 if TYPE_CHECKING:
@@ -72,6 +86,8 @@ class Schema:
         self._map_functions: list[tuple[Any, Any, Any, Any]] = []
         self._handlers: list[Callable[..., Any] | None] = []
         self._bodies: list[BodyPlan] = []
+        self._replies: list[Callable[[Any], Any] | None] = []
+        self._methods: list[list[Callable[..., Any] | None]] = []
         self._changed_functions: list[tuple[Callable[..., Any], int]] = []
         self._timer_functions: list[Callable[..., Any]] = []
         self._link_functions: list[list[tuple[Callable[..., Any], int] | None]] = []
@@ -160,7 +176,8 @@ class Schema:
                 f"{reference._label} belongs to another class",
                 "a twin folds its own lanes; those of others are folded over a group: Mean(Bus.speed, over=buses)",
             )
-        if any(isinstance(reference, kind) != isinstance(found, kind) for kind in (Command, Map, List)):
+        kinds = (Command, Request, Map, List)
+        if any(isinstance(reference, kind) != isinstance(found, kind) for kind in kinds):
             raise asking._mistake(f"{found._label} is {found._kind} here, and {reference._label} was {reference._kind}")
         return found  # type: ignore[return-value]
 
@@ -186,11 +203,19 @@ class Schema:
         self._map_functions.append(functions)
 
     def add_command(
-        self, lane: Declared, entry: CommandLane, handler: Callable[..., Any] | None, body: BodyPlan
+        self,
+        entry: CommandLane,
+        handler: Callable[..., Any] | None,
+        body: BodyPlan,
+        reply: Callable[[Any], Any] | None = None,
+        methods: list[Callable[..., Any] | None] | None = None,
     ) -> None:
+        """``reply`` and ``methods`` are a request's: as ``Functions`` has them."""
         self.commands.append(entry)
         self._handlers.append(handler)
         self._bodies.append(body)
+        self._replies.append(reply)
+        self._methods.append(methods or [])
 
     def add_fold(self, fold: Fold) -> None:
         self.folds.append(fold)
@@ -222,17 +247,18 @@ class Schema:
         shape = "(self) or (self, reason)" if kind in ("unlinked", "failed") else "(self)"
         raise self._misplaced(function, found.method, f"@{kind} of {lane._label} must take {shape}")
 
-    def handler_of(self, command: Command[Any]) -> Callable[..., Any] | None:
-        found = next(
-            (each for each in self._found if each.mark.kind == "handler" and each.lane == command.attribute), None
-        )
+    def handler_of(self, command: Taking, kind: MarkKind = "handler") -> Callable[..., Any] | None:
+        found = next((each for each in self._found if each.mark.kind == kind and each.lane == command.attribute), None)
         if found is None:
             return None
         function = self._method(found)
         count = 0 if command._shape.kind == "nothing" else 1
+        if count == 0 and isinstance(command, Request) and not takes(function, 0) and takes(function, 1):
+            return lambda twin: function(twin, None)
         if not takes(function, count):
             shape = "(self)" if count == 0 else "(self, body)"
-            reason = "its command has no body" if count == 0 else f"the body is a {command._shape.title}"
+            what = "query" if isinstance(command, Request) else "body"
+            reason = f"there is no {what}" if count == 0 else f"the {what} is a {command._shape.title}"
             raise self._misplaced(
                 function, found.method, f"the handler of {command._label} must take {shape}: {reason}"
             )
@@ -244,6 +270,9 @@ class Schema:
         """``numbers`` are those of the app's classes. Errors: DeclarationError for members of a class that has none."""
         assert self.route is not None
         pattern: list[Segment] = self.route.segments
+        for lane in self.lanes.values():
+            if isinstance(lane, Request):
+                lane._check_answered(self)
         return Population(
             name=self.name,
             pattern=pattern,
@@ -254,7 +283,7 @@ class Schema:
             changed=self.changed,
             hooks=Hooks(*(self._hook(name) is not None for name in HOOKS)),
             timers=self.timers,
-            members=[self._members_table(lane, table, numbers) for lane, table in self.members],
+            members=[self._members_table(members, table, numbers) for members, table in self.members],
             links=[
                 msgspec.structs.replace(table, typed=None if typed is None else numbers.get(typed))
                 for table, typed in self.links
@@ -272,6 +301,8 @@ class Schema:
             start=start,
             stop=stop,
             bodies=[body.codec(zone) for body in self._bodies],
+            replies=self._replies,
+            methods=self._methods,
             columns=self._decoders,
             encoders=self._encoders,
             maps=self._map_functions,

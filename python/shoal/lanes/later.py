@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, overload
 
 from shoal.duration import Seconds
@@ -10,7 +9,7 @@ from shoal.lanes.command import Command
 from shoal.lanes.fold import Fold
 from shoal.lanes.lane import Declared, Lane
 from shoal.place import not_yet
-from shoal.variables import B_in, Q, R, R_co, S, Save, V
+from shoal.variables import B_in, Save, V
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -43,39 +42,6 @@ class Supply(Declared, Generic[V]):
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> Pusher[V]: ...
         def __get__(self, obj: Any, owner: Any) -> Any: ...
-
-
-class Ask(Protocol[B_in, R_co]):
-    """A twin's request, ready to be asked."""
-
-    def __call__(self, body: B_in, /, *, timeout: Seconds = ...) -> Awaitable[R_co]: ...
-
-
-class Request(Declared, Generic[Q, R]):
-    """A question that a twin answers."""
-
-    name: str
-
-    def __init__(
-        self, query: TypeForm[Q], reply: TypeForm[R], /, *, name: str = "", unit: str = "", doc: str = ""
-    ) -> None:
-        raise not_yet("Request", SERVER)
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __get__(self, obj: None, owner: type[Any]) -> Self: ...
-        @overload
-        def __get__(self, obj: Twin, owner: type[Any]) -> Ask[Q, R]: ...
-        def __get__(self, obj: Any, owner: Any) -> Any: ...
-
-    @overload
-    def handler(self, fn: Callable[[S, Q], Awaitable[R]]) -> Callable[[S, Q], Awaitable[R]]: ...
-    @overload
-    def handler(self, fn: Callable[[S, Q], R]) -> Callable[[S, Q], R]: ...
-    def handler(self, fn: Any) -> Any:
-        """Decorates the method that answers."""
-        raise not_yet("Request", SERVER)
 
 
 class Idle(Fold[bool]):

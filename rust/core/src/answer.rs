@@ -7,6 +7,7 @@ use ecow::EcoString;
 use crate::ask::{Answer, Ask, Page, Part, Problem, Query, Waiter};
 use crate::population::{PopulationId, TwinId};
 use crate::query::Filter;
+use crate::request::Method;
 use crate::shard::{Class, Shard};
 
 /// Twins that one answer looks at; a longer search goes on after the turns that wait.
@@ -55,17 +56,39 @@ impl Shard {
     pub(crate) fn answer(&mut self, ask: Ask) {
         self.unmount();
         let answer = match &ask.query {
-            Query::Read { node, lane, page } => {
-                self.try_read(node, lane.as_deref(), page).unwrap_or_else(Answer::Refused)
+            Query::Read { node, page } => self.try_read(node, None, page).unwrap_or_else(Answer::Refused),
+            Query::Lane { node, lane, method: Method::Get, .. } => {
+                self.try_read(node, Some(lane), &Page::default()).unwrap_or_else(Answer::Refused)
             }
+            Query::Lane { node, lane, method, .. } => self.no_request(node, lane, *method),
             Query::Lanes { node, lane, exists } => self.read_lanes(node, lane.as_deref(), *exists),
             Query::Command { .. } => return,
         };
-        self.let_out(Waiter { reply: ask.reply, durable: false }, answer);
+        self.let_out(Waiter::new(ask.reply, ask.taken_up, false), answer);
     }
 
-    /// The lanes of a twin's class.
+    /// A method that only request lanes answer, of another lane.
+    fn no_request(&self, node: &str, lane: &str, method: Method) -> Answer {
+        let found = self.located(node).and_then(|(population, _)| {
+            self.populations[population.0 as usize].lane_or_problem(lane)?;
+            Ok(format!("`{lane}` is no request lane: it does not answer {}", method.name()))
+        });
+        Answer::Refused(found.map_or_else(|problem| problem, Problem::NotAllowed))
+    }
+
+    /// The lanes of a twin's class; of a request lane the methods that it answers.
     fn read_lanes(&self, node: &str, lane: Option<&str>, exists: bool) -> Answer {
+        if let Some((population, at)) = lane.and_then(|lane| self.request_lane(node, lane)) {
+            let decl = &self.populations[population.0 as usize].decl;
+            let (name, allow) = (&decl.commands[at as usize].name, decl.commands[at as usize].allowed());
+            return match exists {
+                true => {
+                    let reason = format!("`{name}` of {} is a request lane: it has no stream, ask it", decl.name);
+                    Answer::Refused(Problem::NoMethod { reason, allow })
+                }
+                false => Answer::Methods(allow),
+            };
+        }
         let found = match exists {
             true => self.twin(node).map(|(population, _)| population),
             false => self.located(node).map(|(population, _)| population),
@@ -151,7 +174,7 @@ impl Shard {
         for name in &page.fields {
             match class.lane_or_problem(name) {
                 Ok(LaneRef::Command(_)) => {
-                    return Err(invalid(format!("fields: `{name}` is a command, it has no state")));
+                    return Err(invalid(format!("fields: `{name}` has no state")));
                 }
                 Ok(lane) => fields.push(lane),
                 Err(Problem::NotFound(reason)) => return Err(invalid(format!("fields: {reason}"))),

@@ -27,6 +27,9 @@ pub struct Settings {
     pub max_rounds: u16,
     /// Events that wait for one twin with an async turn in flight; more are dead letters.
     pub busy_bound: usize,
+    /// Requests of twins that wait for their answers.
+    #[serde(default = "max_asks")]
+    pub max_asks: usize,
     /// Turns of one commit, at most.
     pub commit_turns: usize,
     /// Real seconds of a plain handler, seconds of the app's clock of an async one.
@@ -40,6 +43,10 @@ pub struct Settings {
     /// Those of links and commands to other servers.
     #[serde(flatten)]
     pub remote: crate::remote::Bounds,
+}
+
+fn max_asks() -> usize {
+    10_000
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -142,6 +149,20 @@ pub struct CommandDecl {
     /// The slot with the event's time.
     #[serde(default)]
     pub time_slot: Option<usize>,
+    /// It is a request lane: its turns have answers.
+    #[serde(default)]
+    pub request: Option<RequestDecl>,
+}
+
+/// What makes a command lane a request lane.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+pub struct RequestDecl {
+    /// Methods of HTTP that have a handler of their own; `CommandDecl::handler` answers twins and all others.
+    #[serde(default)]
+    pub methods: Vec<crate::request::Method>,
+    /// The query is no record: a URL has it in its one parameter `body`.
+    #[serde(default)]
+    pub single: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

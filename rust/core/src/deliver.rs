@@ -7,6 +7,7 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
 use crate::fold;
 use crate::population::column::fit;
 use crate::population::{PopulationId, TwinId};
+use crate::request::not_a_command;
 use crate::serve::{list, operation_of};
 use crate::shard::{Held, Newborn, Shard};
 use crate::time::time_of;
@@ -103,7 +104,10 @@ impl Shard {
             envelope.body = Body::Record(record);
         }
         if is_tree {
-            let lax = source.is_some_and(|source| self.sources[source.0 as usize].is_lax());
+            let lax = match envelope.origin {
+                Origin::Asked(number) => self.asked.get(&number).is_some_and(|waiter| waiter.lax),
+                _ => source.is_some_and(|source| self.sources[source.0 as usize].is_lax()),
+            };
             let lane = envelope.lane.clone();
             self.hand = Some(envelope);
             return Some(Step::Admit { population, lane, lax });
@@ -272,7 +276,10 @@ impl Shard {
         let decl = &self.populations[population.0 as usize].decl;
         if !name.starts_with('_') {
             if let Some(at) = decl.commands.iter().position(|lane| lane.name == name) {
-                return Ok(Lane::Command(at as u16));
+                return match decl.commands[at].request {
+                    None => Ok(Lane::Command(at as u16)),
+                    Some(_) => Err((Kind::Invalid, not_a_command(&decl.name, name))),
+                };
             }
             if let Some(at) = decl.columns.iter().position(|lane| lane.name == name) {
                 return match decl.columns[at].settable {
@@ -437,7 +444,11 @@ impl Shard {
             self.fail(Kind::Failed, &error.to_string());
             return None;
         }
-        class.decl.commands[command as usize].handler.map(|_| Step::Call(What::Handler(command)))
+        let lane = &class.decl.commands[command as usize];
+        if lane.request.is_some() {
+            return Some(Step::Call(self.answer_step(population, command)));
+        }
+        lane.handler.map(|_| Step::Call(What::Handler(command)))
     }
 
     // -- timers

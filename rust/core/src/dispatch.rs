@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::ask::Answer;
 use crate::envelope::{Kind, Lane, Origin, SourceId};
 use crate::population::PopulationId;
 use crate::shard::{Held, Newborn, Shard};
@@ -85,7 +84,14 @@ impl Shard {
                 Origin::Asked(number) => {
                     let number = *number;
                     self.outside_counts.applied += 1;
-                    self.reply(number, Answer::Accepted);
+                    let answer = self.turn_answer();
+                    self.reply(number, answer);
+                }
+                Origin::Request(number, ..) => {
+                    let number = *number;
+                    self.inner_counts.applied += 1;
+                    let reply = std::mem::take(&mut self.turn.reply);
+                    self.requests.end(number, Ok(reply));
                 }
                 Origin::Twin(..) | Origin::Timer | Origin::Members => self.inner_counts.applied += 1,
                 Origin::Link(_) => {}

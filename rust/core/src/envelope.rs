@@ -19,10 +19,12 @@ pub enum Origin {
     Source(SourceId),
     /// A program or a test, by name; a connection, by its address.
     Outside(EcoString),
-    /// An HTTP request that waits for its answer (`Shard::asked`).
+    /// An HTTP request (`Shard::asked`) or a program (`Shard::requests`) that waits for its answer.
     Asked(u64),
     /// Another twin, or the same.
     Twin(PopulationId, EcoString),
+    /// A twin that waits for the answer to its request of this number (`Shard::requests`).
+    Request(u64, PopulationId, EcoString),
     Timer,
     /// The members of a group.
     Members,

@@ -8,7 +8,7 @@ use ecow::EcoString;
 
 use crate::allow::{Operation, Verdict};
 use crate::body::{BodyType, Record};
-use crate::declaration::PopulationDecl;
+use crate::declaration::{CommandDecl, PopulationDecl};
 use crate::dispatch::Step;
 use crate::envelope::{Body, Bulk, Envelope, Kind, Lane, Node, Origin};
 use crate::links::{Asked, LinkId, Operation as Told, Place, elements, event_frame, linked, synced, unlinked};
@@ -27,6 +27,8 @@ const QUANTUM: usize = 4;
 
 const NODE_NOT_FOUND: &str = "@nodeNotFound";
 const LANE_NOT_FOUND: &str = "@laneNotFound";
+/// A lane of a kind that has no links.
+const UNSUPPORTED: &str = "@unsupported";
 
 /// The envelopes that are being worked off.
 #[derive(Debug, Default)]
@@ -181,7 +183,14 @@ impl Shard {
         let place = lane_place(&self.populations[population.0 as usize].decl, asked.lane);
         let step = match (found, place) {
             (_, None) => {
-                self.refuse(peer, frame.tag, &asked, LANE_NOT_FOUND);
+                let name = bare(asked.lane);
+                let commands = &self.populations[population.0 as usize].decl.commands;
+                let is_request = |lane: &CommandDecl| lane.request.is_some() && lane.name == *name;
+                let reason = match commands.iter().any(is_request) && !name.starts_with('_') {
+                    true => UNSUPPORTED,
+                    false => LANE_NOT_FOUND,
+                };
+                self.refuse(peer, frame.tag, &asked, reason);
                 None
             }
             (Some(row), Some(place)) => {
@@ -346,7 +355,7 @@ impl Shard {
         };
         let class = &populations[population.0 as usize];
         let lane = desk.lane(frame);
-        let command = class.decl.commands.iter().position(|command| command.name == lane);
+        let command = class.decl.commands.iter().position(|command| command.name == lane && command.request.is_none());
         let Some(command) = command.filter(|_| !lane.starts_with('_')) else {
             return self.set(index, population);
         };
@@ -535,7 +544,10 @@ pub(crate) fn lane_place(decl: &PopulationDecl, lane: &str) -> Option<Place> {
     }
     let column = decl.columns.iter().position(|column| column.name == name).map(|at| Place::Column(at as u16));
     column
-        .or_else(|| decl.commands.iter().position(|command| command.name == name).map(|at| Place::Command(at as u16)))
+        .or_else(|| {
+            let is_it = |command: &CommandDecl| command.name == name && command.request.is_none();
+            decl.commands.iter().position(is_it).map(|at| Place::Command(at as u16))
+        })
         .or_else(|| decl.maps.iter().position(|map| map.name == name).map(|at| Place::Map(at as u16)))
         .or_else(|| decl.members.iter().position(|members| members.name == name).map(|at| Place::Members(at as u16)))
 }

@@ -25,6 +25,7 @@ use crate::members::Membership;
 use crate::peer::Exchange;
 use crate::population::{Population, PopulationId, TwinId};
 use crate::remote::Remotes;
+use crate::request::Requests;
 use crate::route::Router;
 use crate::serve::{Desk, LinkRequest};
 use crate::timers::{TimerKey, TimerNumber, Timers};
@@ -127,6 +128,7 @@ pub struct Shard {
     pub allow: Allow,
     /// HTTP requests whose commands are on their way, by `Origin::Asked`; bounded by the exchange.
     pub asked: FxHashMap<u64, Waiter>,
+    pub requests: Requests,
     pub zone: jiff::tz::TimeZone,
 
     /// The turn in progress.
@@ -271,6 +273,7 @@ impl Shard {
             downlinks: Downlinks::new(&populations),
             allow: Allow::default(),
             asked: FxHashMap::default(),
+            requests: Requests::default(),
             populations,
             memberships,
             router,
@@ -584,6 +587,11 @@ impl Shard {
                     }
                     Origin::Twin(population, key) => {
                         self.inner_counts.dead += 1;
+                        self.router.uri(*population, key)
+                    }
+                    Origin::Request(number, population, key) => {
+                        self.inner_counts.dead += 1;
+                        self.requests.end(*number, Err((kind, reason.to_owned())));
                         self.router.uri(*population, key)
                     }
                     Origin::Timer => {

@@ -10,6 +10,7 @@ use crate::envelope::{Body, Envelope, Kind, SourceId};
 use crate::fold::FoldError;
 use crate::population::column::Misfit;
 use crate::population::{PopulationId, TwinId};
+use crate::request::Method;
 use crate::shard::{Newborn, Shard};
 use crate::timers::{TimerKey, TimerNumber, TimerOp};
 use crate::undo::{Log, Seen};
@@ -23,6 +24,11 @@ pub enum What {
     Stop,
     /// The body is in the turn's record.
     Handler(u16),
+    /// The same of a request lane: what the handler gives is the turn's reply. `method`: it is that method's own.
+    Answer {
+        command: u16,
+        method: Option<Method>,
+    },
     Timer(TimerNumber),
     Changed {
         number: u16,
@@ -94,6 +100,8 @@ pub struct Turn {
     /// The command that it handles.
     pub command: Option<u16>,
     pub record: Record,
+    /// What a request's handler has answered; it leaves when the turn is kept.
+    pub reply: Value,
     pub log: Log,
     pub sends: Vec<Envelope>,
     /// Sends counted against the turn's bound.
@@ -118,6 +126,7 @@ impl Default for Turn {
             number: 0,
             command: None,
             record: Record::default(),
+            reply: Value::Null,
             log: Log::default(),
             sends: Vec::new(),
             sent: 0,
@@ -142,6 +151,10 @@ pub enum Refusal {
     Limit(String),
     /// A list has no such element or place.
     NoElement(String),
+    /// A request cannot be asked.
+    Ask(String),
+    /// A request would wait for itself.
+    Deadlock(String),
 }
 
 impl std::fmt::Display for Refusal {
@@ -151,7 +164,10 @@ impl std::fmt::Display for Refusal {
             Refusal::TwinStopped => write!(f, "this twin has left memory"),
             Refusal::Misfit { lane, misfit } => write!(f, "`{lane}` {misfit}"),
             Refusal::Fold(error) => write!(f, "{error}"),
-            Refusal::Limit(reason) | Refusal::NoElement(reason) => write!(f, "{reason}"),
+            Refusal::Limit(reason)
+            | Refusal::NoElement(reason)
+            | Refusal::Ask(reason)
+            | Refusal::Deadlock(reason) => write!(f, "{reason}"),
         }
     }
 }
@@ -248,6 +264,9 @@ impl Shard {
         turn.sent = 0;
         turn.deleted = false;
         turn.command = None;
+        if !turn.reply.is_null() {
+            turn.reply = Value::Null;
+        }
         turn.rounds = 0;
         if !turn.calls.is_empty() {
             turn.calls.clear();

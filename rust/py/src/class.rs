@@ -14,6 +14,9 @@ pub struct Class {
     /// The twin object of the last call, used again while nobody else holds it.
     pub handle: Option<Py<PyAny>>,
     pub handlers: Vec<Option<Py<PyAny>>>,
+    /// Of request lanes: what encodes a reply, and the handlers of single methods of HTTP, in the order of `Method::ALL`.
+    pub replies: Vec<Option<Py<PyAny>>>,
+    pub methods: Vec<Vec<Option<Py<PyAny>>>>,
     pub changed: Vec<(Py<PyAny>, usize)>,
     pub timers: Vec<Py<PyAny>>,
     pub create: Option<Py<PyAny>>,
@@ -42,6 +45,8 @@ impl Class {
             class,
             handle: None,
             handlers: functions.getattr("handlers")?.extract()?,
+            replies: functions.getattr("replies")?.extract()?,
+            methods: functions.getattr("methods")?.extract()?,
             changed: functions.getattr("changed")?.extract()?,
             timers: functions.getattr("timers")?.extract()?,
             create: functions.getattr("create")?.extract()?,

@@ -12,6 +12,7 @@ use shoal_core::turn::Within;
 use crate::body;
 use crate::convert::from_python;
 use crate::errors::{TwinStopped, WrongType, refused};
+use crate::request;
 use crate::shard::Shard;
 
 /// Which twin. Written by the shard when it hands the object out.
@@ -181,14 +182,44 @@ impl Handle {
         // validating may have run code of the user's: the turn is looked up again
         let (shard, within) = self.within(py, "at")?;
         let node = Node::Key(PopulationId(population), key);
-        let done = shard.get().state()?.core.send(within, node, Lane::Command(command), body);
-        done.map_err(|refusal| refused(refusal, &self.node(), "at"))
+        let sent = shard.get().state()?.core.send(within, node, Lane::Command(command), body);
+        sent.map(|_| ()).map_err(|refusal| refused(refusal, &self.node(), "at"))
     }
 
-    fn _send_uri(&self, py: Python<'_>, uri: &str, lane: &str, body: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// A question to another twin: `question.settle(reply, kind, reason)` is called with the answer. Gives its number.
+    fn _ask(
+        &self,
+        py: Python<'_>,
+        population: u16,
+        parameters: Vec<String>,
+        command: u16,
+        body: &Bound<'_, PyAny>,
+        question: Py<PyAny>,
+    ) -> PyResult<u64> {
+        let (shard, within) = self.within(py, "at")?;
+        if within == Within::Open {
+            return Err(request::not_async(&shard, population, command, &self.node()));
+        }
+        let body = body::validated(&shard, PopulationId(population), command, body)?;
+        let key = body::key(&shard, PopulationId(population), &parameters)?;
+        // validating may have run code of the user's: the turn is looked up again
+        let (shard, within) = self.within(py, "at")?;
+        let target = (PopulationId(population), key);
+        request::ask(&shard, Some(within), target, command, body, question)
+            .map_err(|refusal| refused(refusal, &self.node(), "at"))
+    }
+
+    /// Gives the command's number in the turn, for `_unsend`.
+    fn _send_uri(&self, py: Python<'_>, uri: &str, lane: &str, body: &Bound<'_, PyAny>) -> PyResult<u64> {
         let body = Body::Tree(body::tree(py, body)?);
         let (shard, within) = self.within(py, "at")?;
-        let done = shard.get().state()?.core.send(within, Node::Uri(uri.into()), Lane::Named(lane.into()), body);
+        let sent = shard.get().state()?.core.send(within, Node::Uri(uri.into()), Lane::Named(lane.into()), body);
+        sent.map_err(|refusal| refused(refusal, &self.node(), "at"))
+    }
+
+    fn _unsend(&self, py: Python<'_>, number: u64) -> PyResult<bool> {
+        let (shard, within) = self.within(py, "at")?;
+        let done = shard.get().state()?.core.unsend(within, number);
         done.map_err(|refusal| refused(refusal, &self.node(), "at"))
     }
 

@@ -7,12 +7,13 @@ use pyo3::types::{PyString, PyTuple};
 use shoal_core::dispatch::Step;
 use shoal_core::envelope::{Body, Kind, Lane, Origin, SourceId};
 use shoal_core::population::PopulationId;
-use shoal_core::turn::What;
+use shoal_core::turn::{What, Within};
 use shoal_core::value::Value;
 
 use crate::body::Codec;
 use crate::convert::{called, from_python, to_python};
 use crate::handle::handle;
+use crate::request;
 use crate::shard::{Inner, Shard};
 
 #[pyclass(frozen, module = "shoal._core")]
@@ -37,7 +38,14 @@ impl Turns {
             let next = match step {
                 Step::Idle => return Ok(None),
                 Step::Call(what) => {
+                    let answers = matches!(what, What::Answer { .. });
                     match call(py, shard, what)? {
+                        Ok(result) if answers && !request::is_coroutine(&result)? => {
+                            if let Err(error) = request::reply(py, shard, Within::Open, &result) {
+                                let error = error.into_value(py).into_bound(py).into_any();
+                                return pair(py, py.None().into_bound(py), error).map(Some);
+                            }
+                        }
                         Ok(result) if result.is_none() => {}
                         Ok(result) => return pair(py, result, py.None().into_bound(py)).map(Some),
                         Err(error) => {
@@ -93,6 +101,13 @@ fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, what: What) -> PyResult
         What::Handler(command) => {
             arguments[1] = class.bodies[command as usize].object(py, &turn.record, &mut state.admitted)?;
             optional(py, &class.handlers[command as usize])
+        }
+        What::Answer { command, method } => {
+            arguments[1] = class.bodies[command as usize].object(py, &turn.record, &mut state.admitted)?;
+            match method {
+                None => optional(py, &class.handlers[command as usize]),
+                Some(method) => optional(py, &class.methods[command as usize][method as usize]),
+            }
         }
         What::Create => optional(py, &class.create),
         What::Start => optional(py, &class.start),

@@ -12,7 +12,7 @@ use super::{Cut, Journal, RecordNumber, Rest};
 use crate::body::Record;
 use crate::envelope::{Body, Envelope, Lane, Node, Origin, SourceId};
 use crate::population::PopulationId;
-use crate::shard::{Shard, record_value};
+use crate::shard::{Counts, Shard, record_value};
 use crate::timers::TimerKey;
 use crate::turn::{Cause, Turn};
 use crate::window;
@@ -101,7 +101,8 @@ impl Shard {
             now: self.clock.now(),
             adrift: self.clock.is_adrift(),
             letters: journal.last_letter,
-            inner: self.inner_counts,
+            // a request in flight goes with the process, as the turn that waits for it
+            inner: Counts { read: self.inner_counts.read - self.requests.in_flight(), ..self.inner_counts },
             outside: self.outside_counts,
         }
     }
