@@ -150,14 +150,6 @@ class Queries:
             raise NoConnection(f"{error}; {what} may have been carried out") from None
         return self._checked(answer)
 
-    def ask(self, node: str, lane: str, body: bytes) -> bytes:
-        """Asks a request lane; ``body`` and the reply are JSON, b"" for None.
-
-        It is never asked twice: ``NoConnection`` may come after it was carried out, and then says so. ``Refused``: the
-        handler's reason (409), a failure, a time-out (504).
-        """
-        return self._send_once(node, lane, body, "application/json", "the request")
-
     def ask(self, node: str, lane: str, body: bytes, seconds: float | None = None) -> bytes:
         """A request's reply as JSON, b"" for None; ``body`` is JSON. It is never sent twice.
 
