@@ -9,7 +9,8 @@ time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
 testing        ``with app.test() as t`` gives a ``Kit``
 data           ``recon.loads``, ``recon.dumps``: Swim's data language
-later          ``Supply`` ``Request`` ``Idle`` ``History`` ``Client``: typed, not carried out yet
+links          ``Supply`` ``Demand`` ``DemandMap``; ``@lane.linked``, ``@lane.unlinked``, ``LinkInfo``
+later          ``Request`` ``Idle`` ``History`` ``Client``: typed, not carried out yet
 =============  ======================================================================================
 """
 
@@ -38,15 +39,18 @@ from shoal.errors import (
 from shoal.handlers import every
 from shoal.lanes.alarm import Alarm, AlarmState
 from shoal.lanes.command import Command, Send, SendNothing
+from shoal.lanes.demand import Cue, CueKey, Demand, DemandMap
 from shoal.lanes.fold import Fold
 from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.history import History, Stamped
-from shoal.lanes.lane import Lane, Num
-from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
+from shoal.lanes.lane import Lane, Linkable, Num
+from shoal.lanes.later import Ask, Idle, Request
+from shoal.lanes.links import LinkInfo
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
 from shoal.lanes.numbers import Max, Mean, Min, Sum
+from shoal.lanes.supply import Pusher, Supply
 from shoal.lanes.thresholds import Above, Below
 from shoal.lanes.value import Value
 from shoal.settings import Settings
@@ -72,8 +76,12 @@ __all__ = [
     "Command",
     "ConfigError",
     "Count",
+    "Cue",
+    "CueKey",
     "DeadLetter",
     "DeclarationError",
+    "Demand",
+    "DemandMap",
     "Done",
     "Ewma",
     "Fold",
@@ -84,6 +92,8 @@ __all__ = [
     "Kit",
     "Lane",
     "Latest",
+    "LinkInfo",
+    "Linkable",
     "Live",
     "Local",
     "Map",

@@ -149,6 +149,30 @@ class MembersTable(msgspec.Struct):
     rollups: list[Rollup]
 
 
+class SupplyLane(msgspec.Struct):
+    name: str
+    type: ColumnType
+    nullable: bool = False
+
+
+class DemandLane(msgspec.Struct):
+    """``key`` is None where the lane has one value; ``parametric``: its handler takes the link."""
+
+    name: str
+    key: ColumnType | None
+    type: ColumnType
+    nullable: bool = False
+    parametric: bool = False
+    keys: bool = False
+
+
+class Observer(msgspec.Struct):
+    """``lane`` is ``{"column": 3}``, or so of a map, command, members, supply or demand lane."""
+
+    lane: dict[str, int]
+    event: Literal["linked", "unlinked"]
+
+
 class Population(msgspec.Struct):
     name: str
     pattern: list[Segment]
@@ -160,6 +184,9 @@ class Population(msgspec.Struct):
     hooks: Hooks = msgspec.field(default_factory=Hooks)
     timers: list[Timer] = []
     members: list[MembersTable] = []
+    supplies: list[SupplyLane] = []
+    demands: list[DemandLane] = []
+    observers: list[Observer] = []
 
 
 class Declaration(msgspec.Struct):

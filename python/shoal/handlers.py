@@ -19,6 +19,7 @@ from shoal.variables import Done, S
 F = TypeVar("F", bound=Callable[..., Any])
 HOOKS = ("on_create", "on_start", "on_stop")
 _MARKS = "__shoal_marks__"
+MarkKind = Literal["handler", "changed", "every", "keys", "linked", "unlinked"]
 
 
 class Functions(NamedTuple):
@@ -47,12 +48,15 @@ class Functions(NamedTuple):
     encoders: list[Callable[[Any], Any] | None]
     # (decode_key, decode_value, encode_key, encode_value) of map i
     maps: list[tuple[Any, Any, Any, Any]]
+    # (compute(twin, key, link), keys(twin, link) or None) of demand lane i; both give the lane's builtin form
+    demands: list[tuple[Callable[..., Any], Callable[..., Any] | None]]
+    observers: list[Callable[..., Any]]
 
 
 class Mark(NamedTuple):
     """What a decorator says about a function."""
 
-    kind: Literal["handler", "changed", "every"]
+    kind: MarkKind
     # the command or lane; None for "every"
     lane: Declared | None
     # the span of "every", as it was written
@@ -60,7 +64,7 @@ class Mark(NamedTuple):
     place: Place
 
 
-def mark(fn: F, kind: Literal["handler", "changed", "every"], lane: Declared | None, period: Seconds = 0) -> F:
+def mark(fn: F, kind: MarkKind, lane: Declared | None, period: Seconds = 0) -> F:
     """Leaves a mark on a function of a class body and returns the function itself."""
     if not inspect.isfunction(fn):
         raise mistake(

@@ -15,18 +15,21 @@ from shoal.bodies import BodyPlan, shape_of
 from shoal.declaration import (
     Column,
     CommandLane,
+    DemandLane,
     Fold,
     Hooks,
     MapTable,
     MembersTable,
+    Observer,
     Population,
     Segment,
+    SupplyLane,
     Timer,
     Watched,
 )
 from shoal.handlers import HOOKS, Found, Functions, is_async, marks, parameters, period_of, place_of, takes
 from shoal.lanes.command import Command
-from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.lane import Declared, Lane, Linkable
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members
 from shoal.place import mistake
@@ -60,6 +63,9 @@ class Schema:
         self.timers: list[Timer] = []
         self.members: list[tuple[Members[Any], MembersTable]] = []
         self.timer_numbers: dict[str, int] = {}
+        self.supplies: list[SupplyLane] = []
+        self.demands: list[DemandLane] = []
+        self.observers: list[Observer] = []
 
         self._decoders: list[Callable[[Any], Any] | None] = []
         self._encoders: list[Callable[[Any], Any] | None] = []
@@ -68,7 +74,9 @@ class Schema:
         self._bodies: list[BodyPlan] = []
         self._changed_functions: list[tuple[Callable[..., Any], int]] = []
         self._timer_functions: list[Callable[..., Any]] = []
-        self._numbers = [0, 0, 0, 0]
+        self._demand_functions: list[tuple[Callable[..., Any], Callable[..., Any] | None]] = []
+        self._observer_functions: list[Callable[..., Any]] = []
+        self._numbers = [0, 0, 0, 0, 0, 0]
         self._resolved: set[str] = set()
         self._resolving: list[str] = []
 
@@ -86,6 +94,7 @@ class Schema:
         for lane in self.lanes.values():
             lane._declare(self)
         self._collect_changed()
+        self._collect_observers()
         self._check_hooks()
 
     # -- growth, while the class is in use
@@ -131,6 +140,12 @@ class Schema:
 
     def next_members(self) -> int:
         return self._next(3)
+
+    def next_supply(self) -> int:
+        return self._next(4)
+
+    def next_demand(self) -> int:
+        return self._next(5)
 
     def _next(self, kind: int) -> int:
         self._numbers[kind] += 1
@@ -190,19 +205,30 @@ class Schema:
     def add_members(self, lane: Members[Any], table: MembersTable) -> None:
         self.members.append((lane, table))
 
+    def add_demand(
+        self, lane: DemandLane, compute: Callable[..., Any], keys: Callable[..., Any] | None
+    ) -> None:
+        self.demands.append(lane)
+        self._demand_functions.append((compute, keys))
+
+    def marked(self, kind: str, lane: Declared) -> tuple[str, Callable[..., Any]] | None:
+        """The method that a decorator of a lane has marked, and its name."""
+        for each in self._found:
+            if each.mark.kind == kind and each.lane == lane.attribute:
+                return each.method, self._method(each)
+        return None
+
     def handler_of(self, command: Command[Any]) -> Callable[..., Any] | None:
-        found = next(
-            (each for each in self._found if each.mark.kind == "handler" and each.lane == command.attribute), None
-        )
-        if found is None:
+        marked = self.marked("handler", command)
+        if marked is None:
             return None
-        function = self._method(found)
+        method, function = marked
         count = 0 if command._shape.kind == "nothing" else 1
         if not takes(function, count):
             shape = "(self)" if count == 0 else "(self, body)"
             reason = "its command has no body" if count == 0 else f"the body is a {command._shape.title}"
             raise self._misplaced(
-                function, found.method, f"the handler of {command._label} must take {shape}: {reason}"
+                function, method, f"the handler of {command._label} must take {shape}: {reason}"
             )
         return function
 
@@ -223,6 +249,9 @@ class Schema:
             hooks=Hooks(*(self._hook(name) is not None for name in HOOKS)),
             timers=self.timers,
             members=[self._members_table(lane, table, numbers) for lane, table in self.members],
+            supplies=self.supplies,
+            demands=self.demands,
+            observers=self.observers,
         )
 
     def functions(self, zone: tzinfo) -> Functions:
@@ -239,6 +268,8 @@ class Schema:
             columns=self._decoders,
             encoders=self._encoders,
             maps=self._map_functions,
+            demands=self._demand_functions,
+            observers=self._observer_functions,
         )
 
     def _members_table(self, lane: Members[Any], table: MembersTable, numbers: dict[type, int]) -> MembersTable:
@@ -378,6 +409,32 @@ class Schema:
             )
         self.changed.append(watched)
         self._changed_functions.append((function, count))
+
+    def _collect_observers(self) -> None:
+        for each in self._found:
+            kind = each.mark.kind
+            if kind != "linked" and kind != "unlinked":
+                continue
+            lane = self.lanes[each.lane]
+            function = self._method(each)
+            assert isinstance(lane, Linkable)
+            if lane._private:
+                raise self._misplaced(
+                    function, each.method, f"{lane._label} is private: a leading underscore means that nobody links it"
+                )
+            if is_async(function):
+                raise self._misplaced(
+                    function,
+                    each.method,
+                    f"a `{kind}` observer cannot be async",
+                    "start the work by a command or a timer: self.after(0, self.load)",
+                )
+            if not takes(function, 1):
+                raise self._misplaced(
+                    function, each.method, f"the `{kind}` observer of {lane._label} must take (self, link)"
+                )
+            self.observers.append(Observer({lane._place: lane._index}, kind))
+            self._observer_functions.append(function)
 
     def _check_hooks(self) -> None:
         for name in HOOKS:

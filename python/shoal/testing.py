@@ -19,8 +19,7 @@ from shoal.declaration import Declaration
 from shoal.duration import Seconds, microseconds
 from shoal.errors import NoSuchTwin, ShoalError
 from shoal.lanes.command import Command
-from shoal.lanes.later import Supply
-from shoal.place import not_yet
+from shoal.lanes.supply import Supply
 from shoal.reader import Reader
 from shoal.sources import SourceDecl
 from shoal.turn import Runner
@@ -248,8 +247,9 @@ class Kit:
         self._settle()
 
     def pushed(self, lane: Supply[V], /, *params: object) -> list[V]:
-        """What a supply lane has pushed."""
-        raise not_yet("Kit.pushed", "Supply")
+        """What a supply lane of a twin has pushed, in order; nobody need have linked it: ``t.pushed(Bus.alerts, "7")``."""
+        schema = self._schema(lane.owner)
+        return lane._read(self.shard.pushed(schema.population, address(self.app, lane.owner, params), lane.number))
 
     @property
     def now(self) -> datetime:

@@ -15,6 +15,7 @@ V = TypeVar("V")  # a lane's value
 V_co = TypeVar("V_co", covariant=True)
 N = TypeVar("N", int, float)  # a number: whole ones stay whole
 K = TypeVar("K")  # a map's key
+K_in = TypeVar("K_in", contravariant=True)
 B = TypeVar("B")  # a command's body
 B_in = TypeVar("B_in", contravariant=True)
 Q = TypeVar("Q")  # a request's query

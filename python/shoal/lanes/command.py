@@ -9,7 +9,7 @@ from shoal.bodies import NOTHING, BodyPlan, BodyShape, Path, path_form, plan, sc
 from shoal.declaration import CommandLane
 from shoal.errors import WrongType
 from shoal.handlers import is_async
-from shoal.lanes.lane import MISSING, Declared
+from shoal.lanes.lane import MISSING, Linkable
 from shoal.lanes.path import Body
 from shoal.place import near
 from shoal.shapes import Misfit
@@ -35,10 +35,11 @@ class SendNothing(Protocol):
     def __call__(self) -> None: ...
 
 
-class Command(Declared, Generic[B]):
+class Command(Linkable, Generic[B]):
     """A message that twins of this class take. ``time`` names the field that holds the event's own time."""
 
     _kind = "a command"
+    _place = "command"
     name: str
     # Set by _enter and _declare.
     number: int

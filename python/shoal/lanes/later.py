@@ -10,7 +10,7 @@ from shoal.lanes.command import Command
 from shoal.lanes.fold import Fold
 from shoal.lanes.lane import Declared, Lane
 from shoal.place import not_yet
-from shoal.variables import B_in, Q, R, R_co, S, Save, V
+from shoal.variables import B_in, Q, R, R_co, S, Save
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -19,29 +19,6 @@ if TYPE_CHECKING:
 
 WINDOWS = "windows and histories"
 SERVER = "the server and its links"
-
-
-class Pusher(Protocol[B_in]):
-    """A twin's supply lane, ready to push."""
-
-    def push(self, item: B_in, /) -> None: ...
-
-
-class Supply(Declared, Generic[V]):
-    """Items that a twin pushes to those who listen; nothing is kept."""
-
-    name: str
-
-    def __init__(self, type: TypeForm[V], /, *, name: str = "", unit: str = "", doc: str = "") -> None:
-        raise not_yet("Supply", SERVER)
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __get__(self, obj: None, owner: type[Any]) -> Self: ...
-        @overload
-        def __get__(self, obj: Twin, owner: type[Any]) -> Pusher[V]: ...
-        def __get__(self, obj: Any, owner: Any) -> Any: ...
 
 
 class Ask(Protocol[B_in, R_co]):

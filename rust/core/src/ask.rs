@@ -141,10 +141,15 @@ impl Shard {
             Query::Command { node, lane, body, recon, durable } => {
                 self.ask_command((&node, &lane), &body, recon, Waiter { reply: ask.reply, durable })
             }
-            _ => {
-                self.answer(ask);
-                None
-            }
+            _ => match self.asked_demand(&ask) {
+                Some((at, demand, link)) => {
+                    self.ask_demand(at, demand, link, Waiter { reply: ask.reply, durable: false })
+                }
+                None => {
+                    self.answer(ask);
+                    None
+                }
+            },
         }
     }
 

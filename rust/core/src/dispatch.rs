@@ -84,7 +84,14 @@ impl Shard {
                 Origin::Asked(number) => {
                     let number = *number;
                     self.outside_counts.applied += 1;
-                    self.reply(number, Answer::Accepted);
+                    match self.turn.computing.is_some() {
+                        true => self.tell_computed(Some(number)),
+                        false => self.reply(number, Answer::Accepted),
+                    }
+                }
+                Origin::Link => {
+                    self.inner_counts.applied += 1;
+                    self.tell_computed(None);
                 }
                 Origin::Twin(..) | Origin::Timer | Origin::Members => self.inner_counts.applied += 1,
             },
@@ -111,6 +118,8 @@ impl Shard {
             || self.hand.is_some()
             || !self.released.is_empty()
             || !self.inner.is_empty()
+            || self.links.has_notes()
+            || self.links.has_due()
             || !self.outside.is_empty()
             || !self.starting.is_empty()
             || !self.is_paused() && self.waiting_outside()
@@ -179,6 +188,9 @@ impl Shard {
         }
         if self.next_group() {
             return None;
+        }
+        if self.links.has_notes() || self.links.has_due() {
+            self.take_link_turns();
         }
         if !self.inner.is_empty()
             && let Some(envelope) = self.inner.pop_front()

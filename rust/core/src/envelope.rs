@@ -4,6 +4,7 @@
 use ecow::EcoString;
 
 use crate::body::Record;
+use crate::link_turn::LinkTurn;
 use crate::population::{PopulationId, TwinId};
 use crate::timers::TimerNumber;
 use crate::value::Value;
@@ -25,6 +26,8 @@ pub enum Origin {
     Timer,
     /// The members of a group.
     Members,
+    /// A link: what is computed for it, and who is told of it. Nobody's state: no record holds it.
+    Link,
 }
 
 /// Whom it is for.
@@ -50,6 +53,8 @@ pub enum Lane {
     Column(u16),
     /// A map lane one of whose entries is set: the body is `[key, value]`; of an `[key]` it is removed.
     Map(u16),
+    /// What a link asks of its twin.
+    Link(Box<LinkTurn>),
 }
 
 #[derive(Clone, Debug, PartialEq)]

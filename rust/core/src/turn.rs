@@ -7,6 +7,8 @@ use ecow::EcoString;
 use crate::body::Record;
 use crate::envelope::{Body, Envelope, Kind, SourceId};
 use crate::fold::FoldError;
+use crate::link_turn::Computing;
+use crate::links::{LinkInfo, Telling};
 use crate::population::column::Misfit;
 use crate::population::{PopulationId, TwinId};
 use crate::shard::{Newborn, Shard};
@@ -35,6 +37,21 @@ pub enum What {
         key: Value,
         new: Value,
         old: Value,
+    },
+    /// A demand lane's value, or that of one key (Null: it has none); then `Shard::computed`.
+    Demand {
+        demand: u16,
+        key: Value,
+        link: Option<Box<LinkInfo>>,
+    },
+    /// All keys of a demand-map lane, as a list; then `Shard::computed`.
+    Keys {
+        demand: u16,
+        link: Option<Box<LinkInfo>>,
+    },
+    Observed {
+        observer: u16,
+        link: Box<LinkInfo>,
     },
 }
 
@@ -88,11 +105,15 @@ pub struct Turn {
     pub sends: Vec<Envelope>,
     /// Sends counted against the turn's bound.
     pub sent: usize,
+    /// What those who listen are told when it is kept.
+    pub told: Vec<Telling>,
+    /// What it computes for a link.
+    pub computing: Option<Box<Computing>>,
     pub deleted: bool,
     /// The first call of a turn that was opened where no step could be returned.
     pub first: Option<What>,
     rounds: u16,
-    calls: VecDeque<What>,
+    pub(crate) calls: VecDeque<What>,
 }
 
 impl Default for Turn {
@@ -111,6 +132,8 @@ impl Default for Turn {
             log: Log::default(),
             sends: Vec::new(),
             sent: 0,
+            told: Vec::new(),
+            computing: None,
             deleted: false,
             first: None,
             rounds: 0,
@@ -306,6 +329,19 @@ impl Shard {
                 self.links.note_command(turn.population, turn.row, population, command, &turn.record);
             }
         }
+        if !turn.told.is_empty() {
+            let told = std::mem::take(&mut turn.told);
+            let (at, row) = (turn.population, turn.row);
+            if let Some(pushed) = &mut self.pushed {
+                let items = told.iter().filter_map(|telling| match telling {
+                    Telling::Item { supply, item } => Some((*supply, item.clone())),
+                    Telling::Cue { .. } | Telling::Gone { .. } => None,
+                });
+                let key = EcoString::from(population.table.key(row));
+                pushed.extend(items.map(|(supply, item)| (at, key.clone(), supply, item)));
+            }
+            turn.told = self.links.tell_listeners(at, row, told, self.commits + 1);
+        }
         if crate::journal::full::concerns(population, &turn.log.touched)
             && let Some(journal) = &mut self.journal
         {
@@ -369,7 +405,9 @@ impl Shard {
         let table = &mut self.populations[turn.population.0 as usize].table;
         table.roll_back(turn.row, &mut turn.log);
         turn.sends.clear();
+        turn.told.clear();
         turn.calls.clear();
+        let computing = turn.computing.take();
         let (population, row) = (turn.population, turn.row);
         let cause = std::mem::replace(&mut turn.cause, Cause::Stop);
         let node = self.router.uri(population, self.populations[population.0 as usize].table.key(row));
@@ -410,6 +448,9 @@ impl Shard {
             Cause::Envelope(mut envelope) => {
                 if envelope.raw.is_empty() {
                     envelope.body = Body::Record(std::mem::take(&mut self.turn.record));
+                }
+                if let Some(computing) = computing {
+                    self.untold(&envelope, computing.key.as_ref());
                 }
                 self.bury(Cause::Envelope(envelope), node, kind, reason);
             }

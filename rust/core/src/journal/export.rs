@@ -116,6 +116,9 @@ fn population(stored: &mut StoredPopulation) -> PopulationDecl {
         hooks: Hooks::default(),
         timers: Vec::new(),
         members: Vec::new(),
+        supplies: Vec::new(),
+        demands: Vec::new(),
+        observers: Vec::new(),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Operation {
     Clear,
     /// A command lane has taken this body.
     Body(Value),
+    /// A supply lane was given this item.
+    Item(Value),
 }
 
 impl Operation {
@@ -39,7 +41,7 @@ impl Operation {
 /// An operation's body as Recon, as it follows an envelope's header (warp.md, 3 and 6).
 pub fn event_body(operation: &Operation, out: &mut Vec<u8>) {
     match operation {
-        Operation::Value(value) | Operation::Body(value) => write_body(value, out),
+        Operation::Value(value) | Operation::Body(value) | Operation::Item(value) => write_body(value, out),
         Operation::Update(key, value) => {
             out.extend_from_slice(b"@update(key:");
             write_value(key, out);
@@ -115,7 +117,7 @@ pub fn unlinked(form: Form, node: &str, lane: &str, reason: &str) -> Option<Byte
     }
 }
 
-/// `{"value": …}`, `{"key": …, "value": …}`, `{"key": …, "removed": true}`, `{"cleared": true}` or `{"command": …}`.
+/// `{"value": …}`, `{"key": …, "value": …}`, `{"key": …, "removed": true}`, `{"cleared": true}`, `{"command": …}` or `{"item": …}`.
 fn server_sent(lane: &str, operation: &Operation, commit: u64) -> Bytes {
     let mut out = format!("event: {lane}\nid: {commit}\ndata: ").into_bytes();
     match operation {
@@ -138,6 +140,10 @@ fn server_sent(lane: &str, operation: &Operation, commit: u64) -> Bytes {
         Operation::Body(body) => {
             out.extend_from_slice(b"{\"command\":");
             write_json(body, &mut out);
+        }
+        Operation::Item(item) => {
+            out.extend_from_slice(b"{\"item\":");
+            write_json(item, &mut out);
         }
     }
     out.extend_from_slice(b"}\n\n");
