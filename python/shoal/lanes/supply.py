@@ -73,7 +73,7 @@ class Supply(Linkable, Generic[V]):
     def _declare(self, schema: Schema) -> None:
         schema.supplies.append(SupplyLane(self.name, self.form.column, self.form.nullable))
 
-    def _read(self, items: list[Any]) -> list[V]:
+    def _read(self, items: list[Any]) -> list[Any]:
         """Items as they were pushed."""
         decode = self.form.decoder()
         return items if decode is None else [item if item is None else decode(item) for item in items]
