@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from shoal import App, Command, Map, Settings, Twin, Value
+from shoal import App, Command, Demand, DemandMap, Map, Settings, Supply, Twin, Value
 
 
 def make(stop: Callable[[], object]) -> App[None]:
@@ -30,6 +30,27 @@ def make(stop: Callable[[], object]) -> App[None]:
         text = Value(str)
         poke = Command(Any)
         fail = Command(Any)
+        supply = Supply(Any)
+        demand = Demand(Any)
+        demandmap = DemandMap(str, str)
+
+        @poke.handler
+        def on_poke(self, body: Any) -> None:
+            self.supply.push(body)
+            self.demand.cue()
+            self.demandmap.cue("a")
+
+        @demand.handler
+        def on_demand(self) -> Any:
+            return {"cued": "yes"}
+
+        @demandmap.handler
+        def on_key(self, key: str) -> str:
+            return f"v-{key}"
+
+        @demandmap.keys
+        def on_sync(self) -> list[str]:
+            return ["a", "b"]
 
         @fail.handler
         def on_fail(self, body: Any) -> None:
