@@ -118,14 +118,24 @@ class Schema:
                 raise lane._mistake(
                     f"{self.name} has a lane {lane.name or attribute!r} already", "give it another name="
                 )
-            lane._adopt(self.cls, attribute)
-            self.own_lanes[attribute] = self.lanes[attribute] = lane
-            self._check_not_hidden(attribute, lane)
+            self.enter(attribute, lane)
             setattr(self.cls, attribute, lane)
-            lane._check_options()
-            lane._enter(self)
-            self.resolve(lane)
-            lane._declare(self)
+
+    def enter(self, attribute: str, lane: Declared) -> None:
+        """Adds a lane that the class does not show yet. Errors: DeclarationError; a part of it is there then."""
+        lane._adopt(self.cls, attribute)
+        self.own_lanes[attribute] = self.lanes[attribute] = lane
+        self._check_not_hidden(attribute, lane)
+        lane._check_options()
+        lane._enter(self)
+        self.resolve(lane)
+        lane._declare(self)
+
+    def growing(self) -> list[list[Any]]:
+        """What a lane adds itself to."""
+        rollups: list[list[Any]] = [table.rollups for _, table in self.members]
+        functions: list[list[Any]] = [self._decoders, self._encoders, self._map_functions, self._bodies]
+        return [self.columns, self.maps, self.folds, self.supplies, self.commands, *functions, *rollups]
 
     # -- numbers, in the order of declaration
 
@@ -205,9 +215,7 @@ class Schema:
     def add_members(self, lane: Members[Any], table: MembersTable) -> None:
         self.members.append((lane, table))
 
-    def add_demand(
-        self, lane: DemandLane, compute: Callable[..., Any], keys: Callable[..., Any] | None
-    ) -> None:
+    def add_demand(self, lane: DemandLane, compute: Callable[..., Any], keys: Callable[..., Any] | None) -> None:
         self.demands.append(lane)
         self._demand_functions.append((compute, keys))
 
@@ -227,9 +235,7 @@ class Schema:
         if not takes(function, count):
             shape = "(self)" if count == 0 else "(self, body)"
             reason = "its command has no body" if count == 0 else f"the body is a {command._shape.title}"
-            raise self._misplaced(
-                function, method, f"the handler of {command._label} must take {shape}: {reason}"
-            )
+            raise self._misplaced(function, method, f"the handler of {command._label} must take {shape}: {reason}")
         return function
 
     # -- the whole as data
