@@ -41,10 +41,10 @@ class Growing(Protocol):
     """A run or a test that takes up lanes which are added while it lasts."""
 
     shard: Shard
-    # ``App.added``, as it has taken them up
+    # ``App._added``, as it has taken them up
     added: int
 
-    def lanes_added(self) -> None: ...
+    def _lanes_added(self) -> None: ...
 
 
 class Sink(Protocol):
@@ -84,7 +84,7 @@ class App(Generic[C]):
         # what grows with ``add_lane``: runs and tests in progress, which take it up at a commit
         self._growing: list[Growing] = []
         # counts lanes that ``add_lane`` has added
-        self.added = 0
+        self._added = 0
         # lanes that the schemas have and the classes do not show yet
         self._unshown: list[tuple[Schema, str]] = []
         if config is not None:
@@ -139,28 +139,28 @@ class App(Generic[C]):
             # in the thread of each
             growing.shard.at()
         self._unshown += [(each, name) for each in growth.add(schema, name, lane)]
-        self.added += 1
+        self._added += 1
         for growing in self._growing:
-            growing.lanes_added()
-        self.show_lanes()
+            growing._lanes_added()
+        self._show_lanes()
         return lane
 
-    def show_lanes(self) -> None:
+    def _show_lanes(self) -> None:
         """The classes show the lanes that were added, once all runs and tests in progress have them."""
-        if all(growing.added == self.added for growing in self._growing):
+        if all(growing.added == self._added for growing in self._growing):
             for schema, name in self._unshown:
                 setattr(schema.cls, name, schema.lanes[name])
             self._unshown.clear()
 
     @contextmanager
-    def growing(self, growing: Growing) -> Iterator[None]:
+    def _while_growing(self, growing: Growing) -> Iterator[None]:
         """While a run or a test takes up lanes that are added."""
         self._growing.append(growing)
         try:
             yield
         finally:
             self._growing.remove(growing)
-            self.show_lanes()
+            self._show_lanes()
 
     def ingest(
         self,

@@ -114,7 +114,7 @@ class Run:
             self.shard.close()
             raise
         # lanes of ``App.add_lane`` that the shard has
-        self.added = app.added
+        self.added = app._added
         self._letters_kept = 0
         # the dead letter that ended a strict run
         self.stopped_by: DeadLetter | None = None
@@ -175,7 +175,7 @@ class Run:
         self._quiet = asyncio.Event()
         seconds = self.app.settings.handler_seconds
         self._runner = Runner(self.shard, on_error=self._report, loop=loop, wake=self._go_on, seconds=seconds)
-        with self.app.running(self.config), self.app.growing(self):
+        with self.app.running(self.config), self.app._while_growing(self):
             try:
                 self._open()
                 if self._control is not None:
@@ -285,7 +285,7 @@ class Run:
             self.shard.go_on(source, inferred.on_news(self, position, text))
         return bool(news)
 
-    def lanes_added(self) -> None:
+    def _lanes_added(self) -> None:
         """A lane was added to a class of the app: it is there now, or after the batch in progress."""
         if not self.shard.at():
             self._catch_up()
@@ -293,7 +293,7 @@ class Run:
 
     def _catch_up(self) -> None:
         # an async turn knows its columns by their old numbers
-        if self.added != self.app.added and not self.shard.in_flight():
+        if self.added != self.app._added and not self.shard.in_flight():
             self.grow()
 
     def grow(self) -> None:
@@ -301,8 +301,8 @@ class Run:
         data, self.classes, functions = self.app.declaration()
         self.shard.extend(data, self.classes, functions)
         self.declaration = msgspec.json.decode(data, type=Declaration)
-        self.added = self.app.added
-        self.app.show_lanes()
+        self.added = self.app._added
+        self.app._show_lanes()
 
     def _rest(self) -> None:
         """Nothing waits now: sets the alarm for what comes by itself, or sees that nothing will."""

@@ -122,8 +122,8 @@ class Kit:
         self._running: contextlib.AbstractContextManager[None] | None = None
         self._noting = True
         # lanes of ``App.add_lane`` that the shard has
-        self.added = app.added
-        self._growing = app.growing(self)
+        self.added = app._added
+        self._growing = app._while_growing(self)
 
     # -- its life
 
@@ -136,7 +136,7 @@ class Kit:
         self._runner = Runner(self.shard, on_error=self._note, loop=self._loop, seconds=seconds)
         self._running = self.app.running(self._config)
         self._running.__enter__()
-        self.added = self.app.added
+        self.added = self.app._added
         self._growing.__enter__()
         return self
 
@@ -307,16 +307,16 @@ class Kit:
             if not self.shard.waiting():
                 return
 
-    def lanes_added(self) -> None:
-        """As ``Growing.lanes_added``: now, or after the batch in progress."""
+    def _lanes_added(self) -> None:
+        """As ``Growing._lanes_added``: now, or after the batch in progress."""
         if not self.shard.at():
             self._catch_up()
 
     def _catch_up(self) -> None:
-        if self.added != self.app.added and not self.shard.in_flight():
+        if self.added != self.app._added and not self.shard.in_flight():
             self.shard.extend(*self.app.declaration())
-            self.added = self.app.added
-            self.app.show_lanes()
+            self.added = self.app._added
+            self.app._show_lanes()
 
     def _turn_loop(self) -> None:
         """Runs the loop until everything in it waits for time, or for another thread."""

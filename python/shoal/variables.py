@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     # for checkers only: the default of a type variable is not in Python 3.11's typing
     from typing_extensions import TypeVar as TypeVarD
 
-    from shoal.lanes.lane import Declared
+    from shoal.lanes.lane import Linkable
     from shoal.twin import Twin
 
 V = TypeVar("V")  # a lane's value
@@ -24,7 +24,7 @@ R = TypeVar("R")  # its reply
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T", bound="Twin")
 S = TypeVar("S", bound="Twin")
-Addable = TypeVar("Addable", bound="Declared")  # a lane that app.add_lane takes
+Addable = TypeVar("Addable", bound="Linkable")  # a lane that app.add_lane takes
 if TYPE_CHECKING:
     C = TypeVarD("C", default=None)
 else:

@@ -34,51 +34,16 @@ class CueKey(Protocol[K_in]):
     def remove(self, key: K_in, /) -> None: ...
 
 
-class _Demanded(Linkable):
-    """What both kinds have in common."""
-
-    _place = "demand"
-    name: str
-    # Set by _enter and _declare.
-    number: int
-    _parametric: bool
-
-    if not TYPE_CHECKING:
-
-        def __set__(self, obj: Any, value: Any) -> None:
-            raise WrongType(
-                f"{self._label} is {self._kind}: its handler computes it; say that it may have changed by "
-                f"self.{self.attribute}.cue()"
-            )
-
-    def _enter(self, schema: Schema) -> None:
-        self.number = schema.next_demand()
-
-    def _method(self, schema: Schema, mark: str, count: int, shape: str) -> tuple[Callable[..., Any], bool] | None:
-        """A marked method, and whether it takes the link, too. Errors: DeclarationError."""
-        found = schema.marked(mark, self)
-        if found is None:
-            return None
-        method, function = found
-        if is_async(function):
-            raise schema._misplaced(
-                function,
-                method,
-                f"a @{mark} of {self._kind} cannot be async",
-                "it computes from the twin's own lanes; fetch what it needs by a command or a timer, and cue then",
-            )
-        for linked in (False, True):
-            if takes(function, count + linked):
-                return function, linked
-        raise schema._misplaced(function, method, f"the @{mark} of {self._label} must take {shape}")
-
-
-class Demand(_Demanded, Generic[V]):
+class Demand(Linkable, Generic[V]):
     """A value that its handler computes: once for a link that asks for it, then when ``cue()`` says that it may have
     changed, as fast as they read. Nobody linked: nothing happens.
     """
 
     _kind = "a demand"
+    _place = "demand"
+    name: str
+    # Set by _enter and _resolve.
+    number: int
     form: Form
 
     def __init__(self, type: TypeForm[V], /, *, name: str = "", unit: str = "", doc: str = "") -> None:
@@ -112,6 +77,14 @@ class Demand(_Demanded, Generic[V]):
 
         return mark(fn, "handler", self)
 
+    if not TYPE_CHECKING:
+
+        def __set__(self, obj: Any, value: Any) -> None:
+            raise _no_value(self, "cue()")
+
+    def _enter(self, schema: Schema) -> None:
+        self.number = schema.next_demand()
+
     def _resolve(self, schema: Schema) -> None:
         try:
             self.form = form_of(self.type)
@@ -119,7 +92,7 @@ class Demand(_Demanded, Generic[V]):
             raise self._misfit(misfit) from None
 
     def _declare(self, schema: Schema) -> None:
-        found = self._method(schema, "handler", 0, "(self) or (self, link)")
+        found = _marked(self, schema, "handler", 0, "(self) or (self, link)")
         if found is None:
             raise self._mistake("it has no handler", f"compute it: @{self.attribute}.handler def compute(self)")
         function, linked = found
@@ -133,10 +106,14 @@ class Demand(_Demanded, Generic[V]):
         schema.add_demand(entry, compute, None)
 
 
-class DemandMap(_Demanded, Generic[K, V]):
+class DemandMap(Linkable, Generic[K, V]):
     """Values by key that its handler computes, each as ``Demand``. None: the key is gone."""
 
     _kind = "a demand map"
+    _place = "demand"
+    name: str
+    # Set by _enter and _resolve.
+    number: int
     key_form: Form
     form: Form
     _encode_key: Callable[[Any], Any] | None
@@ -190,6 +167,14 @@ class DemandMap(_Demanded, Generic[K, V]):
 
         return mark(fn, "keys", self)
 
+    if not TYPE_CHECKING:
+
+        def __set__(self, obj: Any, value: Any) -> None:
+            raise _no_value(self, "cue(key)")
+
+    def _enter(self, schema: Schema) -> None:
+        self.number = schema.next_demand()
+
     def _resolve(self, schema: Schema) -> None:
         try:
             self.key_form, self.form = form_of(self.key), form_of(self.value)
@@ -204,7 +189,7 @@ class DemandMap(_Demanded, Generic[K, V]):
         self._encode_key = self.key_form.encoder("a key")
 
     def _declare(self, schema: Schema) -> None:
-        found = self._method(schema, "handler", 1, "(self, key) or (self, key, link)")
+        found = _marked(self, schema, "handler", 1, "(self, key) or (self, key, link)")
         if found is None:
             raise self._mistake("it has no handler", f"compute it: @{self.attribute}.handler def row(self, key)")
         function, linked = found
@@ -216,7 +201,7 @@ class DemandMap(_Demanded, Generic[K, V]):
             value = function(twin, key, link) if linked else function(twin, key)
             return value if value is None or encode is None else encode(value)
 
-        keys = self._method(schema, "keys", 0, "(self) or (self, link)")
+        keys = _marked(self, schema, "keys", 0, "(self) or (self, link)")
         all_keys: Callable[..., Any] | None = None
         if keys is not None:
             give, with_link = keys
@@ -262,3 +247,34 @@ class CueingKey:
         """A key is gone: those who have linked the lane are told when the turn is kept."""
         encode = self.lane._encode_key
         self.twin._gone(self.lane.number, key if encode is None else encode(key))
+
+
+Method = tuple[Callable[..., Any], bool]
+
+
+def _marked(
+    lane: Demand[Any] | DemandMap[Any, Any], schema: Schema, mark: str, count: int, shape: str
+) -> Method | None:
+    """A marked method, and whether it takes the link, too. Errors: DeclarationError."""
+    found = schema.marked(mark, lane)
+    if found is None:
+        return None
+    method, function = found
+    if is_async(function):
+        raise schema._misplaced(
+            function,
+            method,
+            f"a @{mark} of {lane._kind} cannot be async",
+            "it computes from the twin's own lanes; fetch what it needs by a command or a timer, and cue then",
+        )
+    for linked in (False, True):
+        if takes(function, count + linked):
+            return function, linked
+    raise schema._misplaced(function, method, f"the @{mark} of {lane._label} must take {shape}")
+
+
+def _no_value(lane: Demand[Any] | DemandMap[Any, Any], cue: str) -> WrongType:
+    return WrongType(
+        f"{lane._label} is {lane._kind}: its handler computes it; say that it may have changed by "
+        f"self.{lane.attribute}.{cue}"
+    )

@@ -189,7 +189,9 @@ impl Shard {
         for name in &page.fields {
             match class.lane_or_problem(name) {
                 Ok(lane) if !lane.has_state() => {
-                    return Err(invalid(format!("fields: `{name}` has no state: it is a command, a supply or a demand lane")));
+                    return Err(invalid(format!(
+                        "fields: `{name}` has no state: it is a command, a supply or a demand lane"
+                    )));
                 }
                 Ok(lane) => fields.push(lane),
                 Err(Problem::NotFound(reason)) => return Err(invalid(format!("fields: {reason}"))),

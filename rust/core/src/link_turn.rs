@@ -4,8 +4,8 @@
 use bytes::Bytes;
 
 use crate::ask::{Answer, Waiter};
-use crate::decode::write_json;
 use crate::declaration::ColumnType;
+use crate::decode::write_json;
 use crate::dispatch::Step;
 use crate::envelope::{Body, Envelope, Lane, Node, Origin};
 use crate::links::{Due, LinkInfo, Note, Operation, Place, Telling};

@@ -147,11 +147,7 @@ fn optional_link<'py>(py: Python<'py>, link: Option<&LinkInfo>) -> PyResult<Boun
 }
 
 /// What a demand lane's function has given is the turn's; None.
-fn computed<'py>(
-    shard: &Bound<'py, Shard>,
-    what: &What,
-    result: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn computed<'py>(shard: &Bound<'py, Shard>, what: &What, result: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let value = from_python(result)?;
     let state = shard.get().state()?;
     let done = state.core.computed(what, value);

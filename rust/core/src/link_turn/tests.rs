@@ -9,8 +9,7 @@ use crate::envelope::Kind;
 use crate::peer::{Bounds, Direct, Form, Frames, Peer};
 use crate::warp;
 
-const BOUNDS: Bounds =
-    Bounds { intake_bytes: 1 << 16, queue_bytes: 1 << 16, queue_events: 50, links: 10, twins: 50 };
+const BOUNDS: Bounds = Bounds { intake_bytes: 1 << 16, queue_bytes: 1 << 16, queue_events: 50, links: 10, twins: 50 };
 
 /// A twin with a supply, a demand, a demand-map lane and one with parameters, and observers of the first.
 fn declared() -> serde_json::Value {

@@ -219,7 +219,9 @@ impl Links {
     /// A connection's outbox has let go of values of demand lanes.
     pub fn taken(&mut self, peer: PeerId, taken: Vec<(LinkNumber, Bytes)>) {
         for (number, key) in taken {
-            let Some(at) = self.peers.get(&peer).and_then(|links| links.demands.get(&number)).copied() else { continue };
+            let Some(at) = self.peers.get(&peer).and_then(|links| links.demands.get(&number)).copied() else {
+                continue;
+            };
             if let Some(demanded) = self.listener(at, LinkId { peer, number }).and_then(Listener::demanded) {
                 demanded.taken(&key);
             }
@@ -229,8 +231,7 @@ impl Links {
 
     fn make_due(&mut self, at: (PopulationId, u32, Place)) {
         let watched = self.populations[at.0.0 as usize].rows.get_mut(&at.1);
-        let audience =
-            watched.and_then(|watched| watched.audiences.iter_mut().find(|audience| audience.place == at.2));
+        let audience = watched.and_then(|watched| watched.audiences.iter_mut().find(|audience| audience.place == at.2));
         if let Some(audience) = audience {
             audience.make_due((at.0, at.1), &mut self.due);
         }
