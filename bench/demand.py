@@ -50,9 +50,9 @@ def seconds(cues: bool) -> float:
     app, _, go = make(cues)
     records = [{"id": str(number % 100), "go": number} for number in range(EVENTS)]
     with app.test() as t:
-        t.feed(go, records[:1000])  # type: ignore[arg-type]
+        t.feed(go, records[:1000])
         start = perf_counter()
-        t.feed(go, records)  # type: ignore[arg-type]
+        t.feed(go, records)
         return perf_counter() - start
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from shoal.errors import NotInTurn, Unset, WrongType
 from shoal.lanes.alarm import QUIET, Alarm, AlarmState
 from shoal.lanes.command import Command
+from shoal.lanes.demand import Demand, DemandMap
 from shoal.lanes.lane import Declared, Lane
 from shoal.lanes.map import Map
 from shoal.lanes.members import Group, Members
+from shoal.lanes.supply import Supply
 from shoal.place import near
 from shoal.twin import Params
 
@@ -72,6 +74,10 @@ class Reader:
                 return self._entries(lane)
             case Members():
                 return Group(self, lane)
+            case Supply():
+                raise NotInTurn(f"{lane._label} keeps nothing: t.pushed({lane._label}, ...) gives what it has pushed")
+            case Demand() | DemandMap():
+                raise NotInTurn(f"{lane._label} is computed for those who have linked it, and holds no value")
             case Declared():
                 raise NotInTurn(f"{lane._label} is a Python object of the twin's own; a test reads lanes")
         found = getattr(self._class, name, None)

@@ -5,7 +5,20 @@ from typing import Any
 
 import pytest
 
-from shoal import App, Command, DeclarationError, Demand, DemandMap, LinkInfo, Point, Supply, Twin, Value, WrongType
+from shoal import (
+    App,
+    Command,
+    DeclarationError,
+    Demand,
+    DemandMap,
+    LinkInfo,
+    NotInTurn,
+    Point,
+    Supply,
+    Twin,
+    Value,
+    WrongType,
+)
 
 
 def test_pushed_gives_what_kept_turns_have_pushed() -> None:
@@ -58,6 +71,10 @@ def test_lanes_that_are_told_hold_no_value() -> None:
     with app.test(strict=False) as t:
         t.at(Bus, "7").go("alerts")
         t.at(Bus, "7").go("near")
+        with pytest.raises(NotInTurn, match=r"t\.pushed\(Bus\.alerts"):
+            _ = t.at(Bus, "7").alerts
+        with pytest.raises(NotInTurn, match="holds no value"):
+            _ = t.at(Bus, "7").near
         assert [str(error) for error in t.errors] == [
             "Bus.alerts is a supply, which holds no value: self.alerts.push(item)",
             "Bus.near is a demand: its handler computes it; say that it may have changed by self.near.cue()",
