@@ -55,6 +55,14 @@ class Handle:
         """Takes a command back that has not been sent yet; false: there is none of this number."""
     def _send_each(self, members: int, command: int, body: Any) -> None:
         """To all members of a group."""
+    def _push(self, supply: int, item: Any) -> None:
+        """An item of a supply lane in the lane's builtin form; sent when the turn is kept."""
+    def _cue(self, demand: int, key: Any = None) -> None:
+        """A demand lane may have changed; of a demand-map lane, what it has under a key (its builtin form)."""
+    def _gone(self, demand: int, key: Any) -> None:
+        """A key of a demand-map lane is gone."""
+    def _links(self, kind: str, number: int) -> int:
+        """How many are linked to a lane: "column", "map", "command", "members", "supply" or "demand"."""
     def _members(self, members: int) -> list[str]: ...
     def _member_count(self, members: int) -> int: ...
     def _has_member(self, members: int, uri: str) -> bool: ...
@@ -443,6 +451,8 @@ class Shard:
         """Takes those that have come since the last call."""
     def sent(self) -> list[tuple[str, str, Any]]:
         """With ``keep_remote``: the commands to other servers so far, as (URI, lane, body)."""
+    def pushed(self, population: int, parameters: Sequence[str], supply: int) -> list[Any]:
+        """What a supply lane has pushed, in order; [] but in tests (``keep_remote``)."""
     def route(self, uri: str) -> tuple[int, tuple[str, ...]] | None: ...
     # -- reading committed state
     def exists(self, population: int, parameters: Sequence[str]) -> bool: ...

@@ -172,10 +172,35 @@ class LinkTable(msgspec.Struct):
     target: dict[str, int]
     owners: int | None = None
     typed: int | None = None
+    nullable: bool = False
     sync: bool = True
     prio: float = 0.0
     rate: float = 0.0
     hooks: int = 0
+
+
+class SupplyLane(msgspec.Struct):
+    name: str
+    type: ColumnType
+    nullable: bool = False
+
+
+class DemandLane(msgspec.Struct):
+    """``key`` is None where the lane has one value; ``parametric``: its handler takes the link."""
+
+    name: str
+    key: ColumnType | None
+    type: ColumnType
+    nullable: bool = False
+    parametric: bool = False
+    keys: bool = False
+
+
+class Observer(msgspec.Struct):
+    """``lane`` is ``{"column": 3}``, or so of a map, command, members, supply or demand lane."""
+
+    lane: dict[str, int]
+    event: Literal["linked", "unlinked"]
 
 
 class Population(msgspec.Struct):
@@ -190,6 +215,9 @@ class Population(msgspec.Struct):
     timers: list[Timer] = []
     members: list[MembersTable] = []
     links: list[LinkTable] = []
+    supplies: list[SupplyLane] = []
+    demands: list[DemandLane] = []
+    observers: list[Observer] = []
 
 
 class Declaration(msgspec.Struct):

@@ -18,7 +18,19 @@ from shoal.variables import Done, S
 
 Method = Literal["get", "put", "post", "delete"]
 MarkKind = Literal[
-    "handler", "get", "put", "post", "delete", "changed", "every", "linked", "synced", "unlinked", "closed", "failed"
+    "handler",
+    "get",
+    "put",
+    "post",
+    "delete",
+    "keys",
+    "changed",
+    "every",
+    "linked",
+    "synced",
+    "unlinked",
+    "closed",
+    "failed",
 ]
 F = TypeVar("F", bound=Callable[..., Any])
 HOOKS = ("on_create", "on_start", "on_stop")
@@ -60,6 +72,9 @@ class Functions(NamedTuple):
     maps: list[tuple[Any, Any, Any, Any]]
     # hooks of link i, in the order of LINK_HOOKS, each with its number of arguments after self
     links: list[list[tuple[Callable[..., Any], int] | None]]
+    # (compute(twin, key, link), keys(twin, link) or None) of demand lane i; both give the lane's builtin form
+    demands: list[tuple[Callable[..., Any], Callable[..., Any] | None]]
+    observers: list[Callable[..., Any]]
 
 
 class Mark(NamedTuple):

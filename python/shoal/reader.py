@@ -10,6 +10,7 @@ from shoal.duration import Seconds, microseconds
 from shoal.errors import NotInTurn, Unset, WrongType
 from shoal.lanes.alarm import QUIET, Alarm, AlarmState
 from shoal.lanes.command import Command
+from shoal.lanes.demand import Demand, DemandMap
 from shoal.lanes.join import Joined
 from shoal.lanes.lane import Declared, Lane
 from shoal.lanes.link import EventLink, Link, Linked, ListLink, MapLink
@@ -17,6 +18,7 @@ from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Group, Members
 from shoal.lanes.request import Request
+from shoal.lanes.supply import Supply
 from shoal.place import near
 from shoal.twin import Params
 
@@ -93,6 +95,10 @@ class Reader:
                 return self._elements(lane)
             case Members():
                 return Group(self, lane)
+            case Supply():
+                raise NotInTurn(f"{lane._label} keeps nothing: t.pushed({lane._label}, ...) gives what it has pushed")
+            case Demand() | DemandMap():
+                raise NotInTurn(f"{lane._label} is computed for those who have linked it, and holds no value")
             case Declared():
                 raise NotInTurn(f"{lane._label} is a Python object of the twin's own; a test reads lanes")
         found = getattr(self._class, name, None)

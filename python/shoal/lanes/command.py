@@ -9,7 +9,7 @@ from shoal.bodies import scalar_kind
 from shoal.declaration import CommandLane
 from shoal.errors import WrongType
 from shoal.handlers import is_async
-from shoal.lanes.lane import MISSING
+from shoal.lanes.lane import MISSING, Linkable
 from shoal.lanes.taking import Taking
 from shoal.place import near
 from shoal.variables import B, B_in, Done, S
@@ -33,11 +33,12 @@ class SendNothing(Protocol):
     def __call__(self) -> None: ...
 
 
-class Command(Taking, Generic[B]):
+class Command(Linkable, Taking, Generic[B]):
     """A message that twins of this class take. ``time`` names the field that holds the event's own time."""
 
     _kind = "a command"
     _links_as = "event"
+    _place = "command"
     _usage_of_none = "Command({})"
     name: str
 

@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, overload
+from typing import Any, Literal
 
 from shoal.duration import Seconds
 from shoal.lanes.command import Command
 from shoal.lanes.fold import Fold
-from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.lane import Lane
 from shoal.place import not_yet
-from shoal.variables import B_in, Save, V
-
-if TYPE_CHECKING:
-    from typing_extensions import TypeForm
-
-    from shoal.twin import Twin
+from shoal.variables import Save
 
 WINDOWS = "windows and histories"
-SERVER = "the server and its links"
-
-
-class Pusher(Protocol[B_in]):
-    """A twin's supply lane, ready to push."""
-
-    def push(self, item: B_in, /) -> None: ...
-
-
-class Supply(Declared, Generic[V]):
-    """Items that a twin pushes to those who listen; nothing is kept."""
-
-    _links_as = "event"
-    name: str
-
-    def __init__(self, type: TypeForm[V], /, *, name: str = "", unit: str = "", doc: str = "") -> None:
-        raise not_yet("Supply", SERVER)
-
-    if TYPE_CHECKING:
-
-        @overload
-        def __get__(self, obj: None, owner: type[Any]) -> Self: ...
-        @overload
-        def __get__(self, obj: Twin, owner: type[Any]) -> Pusher[V]: ...
-        def __get__(self, obj: Any, owner: Any) -> Any: ...
 
 
 class Idle(Fold[bool]):

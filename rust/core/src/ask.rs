@@ -183,20 +183,21 @@ impl Shard {
                     None => self.ask_command((&node, &lane), &body, recon, waiter),
                 }
             }
-            Query::Lane { ref node, method, ref pairs, durable, .. } => match request {
-                Some((_, at)) => {
-                    let waiter = Waiter::new(ask.reply, ask.taken_up, durable);
-                    self.ask_request(node, at, method, &Given::Pairs(pairs), waiter)
+            Query::Lane { ref node, method, ref pairs, durable, .. } if request.is_some() => {
+                let waiter = Waiter::new(ask.reply, ask.taken_up, durable);
+                let (_, at) = request?;
+                self.ask_request(node, at, method, &Given::Pairs(pairs), waiter)
+            }
+            _ => match self.asked_demand(&ask) {
+                Some((at, demand, link)) => {
+                    let waiter = Waiter::new(ask.reply, ask.taken_up, false);
+                    self.ask_demand(at, demand, link, waiter)
                 }
                 None => {
                     self.answer(ask);
                     None
                 }
             },
-            _ => {
-                self.answer(ask);
-                None
-            }
         }
     }
 

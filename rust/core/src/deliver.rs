@@ -5,6 +5,7 @@ use crate::decode::{decode_json, write_json};
 use crate::dispatch::Step;
 use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
 use crate::fold;
+use crate::link_turn::LinkTurn;
 use crate::population::column::fit;
 use crate::population::{PopulationId, TwinId};
 use crate::request::not_a_command;
@@ -294,6 +295,11 @@ impl Shard {
                 };
             }
         }
+        if !name.starts_with('_')
+            && let Some(kind) = decl.told_only(name)
+        {
+            return Err((Kind::Invalid, format!("`{name}` of {} is a {kind} lane: it takes no commands", decl.name)));
+        }
         let known: Vec<&str> =
             decl.commands.iter().map(|lane| lane.name.as_str()).filter(|name| !name.starts_with('_')).collect();
         Err((Kind::Unrouted, format!("{} has no command lane `{name}`; it has: {}", decl.name, known.join(", "))))
@@ -304,6 +310,11 @@ impl Shard {
         let (population, row, twin) = match &envelope.node {
             Node::Twin(population, id) => match self.populations[population.0 as usize].table.row(*id) {
                 Some(row) => (*population, row, *id),
+                // there is nobody left to tell
+                None if envelope.origin == Origin::Link => {
+                    self.inner_counts.applied += 1;
+                    return None;
+                }
                 None => return self.dead(envelope, Kind::Unrouted, "the twin has been deleted meanwhile"),
             },
             Node::Key(population, key) => {
@@ -342,7 +353,7 @@ impl Shard {
         let hops = envelope.hops;
         let lane = envelope.lane.clone();
         let link = match envelope.origin {
-            Origin::Link(link) => Some(link),
+            Origin::Downlink(link) => Some(link),
             _ => None,
         };
         self.turn.cause = Cause::Envelope(Box::new(envelope));
@@ -382,6 +393,7 @@ impl Shard {
                 }
                 None
             }
+            Lane::Link(turn) => self.begin_link_turn(population, row, twin, *turn),
             Lane::Named(_) => {
                 self.turn.cause = Cause::Stop;
                 None
@@ -416,7 +428,9 @@ impl Shard {
     pub(crate) fn queue_for_busy(&mut self, population: PopulationId, twin: TwinId, envelope: Envelope) {
         let bound = self.settings.busy_bound;
         if let Some(queue) = self.busy.get_mut(&(population, twin)) {
-            if queue.len() < bound {
+            // of these there is one a lane that somebody has linked
+            let is_one = matches!(&envelope.lane, Lane::Link(turn) if matches!(**turn, LinkTurn::Compute(_)));
+            if queue.len() < bound || is_one {
                 queue.push_back(envelope);
             } else {
                 let reason = format!("{bound} events wait already for this twin's async handler (busy_bound)");

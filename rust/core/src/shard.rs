@@ -194,6 +194,8 @@ pub struct Shard {
     pub remote: Option<Vec<(String, String, Value)>>,
     /// Links to lanes of other servers, and commands that wait for them.
     pub remotes: Remotes,
+    /// What supply lanes have pushed, by class, key and lane: kept here in tests.
+    pub pushed: Option<Vec<(PopulationId, EcoString, u16, Value)>>,
     pub next_sequence: u64,
     /// Records with a time are held back to this pace: (first event's time, when it was applied, speed).
     pub pace: Option<(i64, Instant, f64)>,
@@ -258,6 +260,10 @@ impl Shard {
                 }
             }
         }
+        let mut links = Links::new(populations.len());
+        for (number, class) in populations.iter().enumerate() {
+            links.observe(PopulationId(number as u16), &class.decl.observers);
+        }
         let wake = Wake::new().map_err(|error| format!("no eventfd could be made: {error}"))?;
         let wake = Arc::new(wake);
         let exchange = Exchange::new(Arc::clone(&wake));
@@ -269,7 +275,7 @@ impl Shard {
             peers_first: false,
             far_first: false,
             desk: Desk::default(),
-            links: Links::new(populations.len()),
+            links,
             downlinks: Downlinks::new(&populations),
             allow: Allow::default(),
             asked: FxHashMap::default(),
@@ -316,6 +322,7 @@ impl Shard {
             inner_counts: Counts::default(),
             outside_counts: Counts::default(),
             remote: keep_remote.then(Vec::new),
+            pushed: keep_remote.then(Vec::new),
             next_sequence: 0,
             pace: None,
             left: 0,
@@ -515,6 +522,7 @@ impl Shard {
             (Lane::Command(at), Some(decl)) => decl.commands[*at as usize].name.to_string(),
             (Lane::Column(at), Some(decl)) => decl.columns[*at as usize].name.to_string(),
             (Lane::Map(at), Some(decl)) => decl.maps[*at as usize].name.to_string(),
+            (Lane::Link(turn), Some(decl)) => decl.link_lane(turn).to_owned(),
             (Lane::Timer(at), Some(_)) if *at == window::TIMER => "windows".to_owned(),
             (Lane::Timer(at), Some(decl)) => match decl.timers.get(at.0 as usize) {
                 Some(timer) => timer.name.to_string(),
@@ -602,8 +610,12 @@ impl Shard {
                         self.inner_counts.dead += 1;
                         "members".to_owned()
                     }
-                    Origin::Link(_) => {
+                    Origin::Downlink(_) => {
                         self.inner_counts.read += 1;
+                        self.inner_counts.dead += 1;
+                        "link".to_owned()
+                    }
+                    Origin::Link => {
                         self.inner_counts.dead += 1;
                         "link".to_owned()
                     }

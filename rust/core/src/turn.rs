@@ -8,6 +8,8 @@ use crate::body::Record;
 use crate::downlinks::Hook;
 use crate::envelope::{Body, Envelope, Kind, SourceId};
 use crate::fold::FoldError;
+use crate::link_turn::Computing;
+use crate::links::{LinkInfo, Place, Telling};
 use crate::population::column::Misfit;
 use crate::population::{PopulationId, TwinId};
 use crate::request::Method;
@@ -49,6 +51,21 @@ pub enum What {
         link: u16,
         hook: Hook,
         reason: EcoString,
+    },
+    /// A demand lane's value, or that of one key (Null: it has none); then `Shard::computed`.
+    Demand {
+        demand: u16,
+        key: Value,
+        link: Option<Box<LinkInfo>>,
+    },
+    /// All keys of a demand-map lane, as a list; then `Shard::computed`.
+    Keys {
+        demand: u16,
+        link: Option<Box<LinkInfo>>,
+    },
+    Observed {
+        observer: u16,
+        link: Box<LinkInfo>,
     },
 }
 
@@ -106,11 +123,15 @@ pub struct Turn {
     pub sends: Vec<Envelope>,
     /// Sends counted against the turn's bound.
     pub sent: usize,
+    /// What those who listen are told when it is kept.
+    pub told: Vec<Telling>,
+    /// What it computes for a link.
+    pub computing: Option<Box<Computing>>,
     pub deleted: bool,
     /// The first call of a turn that was opened where no step could be returned.
     pub first: Option<What>,
     rounds: u16,
-    calls: VecDeque<What>,
+    pub(crate) calls: VecDeque<What>,
 }
 
 impl Default for Turn {
@@ -130,6 +151,8 @@ impl Default for Turn {
             log: Log::default(),
             sends: Vec::new(),
             sent: 0,
+            told: Vec::new(),
+            computing: None,
             deleted: false,
             first: None,
             rounds: 0,
@@ -358,6 +381,24 @@ impl Shard {
         if !population.targets.is_empty() && meets(&population.targets, &turn.log.touched) {
             self.downlinks.note_targets(turn.population, turn.row, population, &turn.log);
         }
+        if !turn.told.is_empty() {
+            let told = std::mem::take(&mut turn.told);
+            let (at, row) = (turn.population, turn.row);
+            if let Some(pushed) = &mut self.pushed {
+                let items = told.iter().filter_map(|telling| match telling {
+                    Telling::Item { supply, item } => Some((*supply, item.clone())),
+                    Telling::Cue { .. } | Telling::Gone { .. } => None,
+                });
+                let key = EcoString::from(population.table.key(row));
+                pushed.extend(items.map(|(supply, item)| (at, key.clone(), supply, item)));
+            }
+            for telling in &told {
+                if let (Telling::Item { supply, item }, true) = (telling, self.downlinks.watches(at, row)) {
+                    self.downlinks.note_item(at, row, Place::Supply(*supply), item);
+                }
+            }
+            turn.told = self.links.tell_listeners(at, row, told, self.commits + 1);
+        }
         if crate::journal::full::concerns(population, &turn.log.touched)
             && let Some(journal) = &mut self.journal
         {
@@ -425,7 +466,9 @@ impl Shard {
         let table = &mut self.populations[turn.population.0 as usize].table;
         table.roll_back(turn.row, &mut turn.log);
         turn.sends.clear();
+        turn.told.clear();
         turn.calls.clear();
+        let computing = turn.computing.take();
         let (population, row) = (turn.population, turn.row);
         let cause = std::mem::replace(&mut turn.cause, Cause::Stop);
         let node = self.router.uri(population, self.populations[population.0 as usize].table.key(row));
@@ -474,6 +517,9 @@ impl Shard {
             Cause::Envelope(mut envelope) => {
                 if envelope.raw.is_empty() {
                     envelope.body = Body::Record(std::mem::take(&mut self.turn.record));
+                }
+                if let Some(computing) = computing {
+                    self.untold(&envelope, computing.key.as_ref());
                 }
                 self.bury(Cause::Envelope(envelope), node, kind, reason);
             }

@@ -528,6 +528,20 @@ impl Shard {
         sent.iter().map(|(uri, lane, body)| Ok((uri.clone(), lane.clone(), to_python(py, body)?))).collect()
     }
 
+    /// What a supply lane of a twin has pushed since the start, in order. Empty where it is not kept.
+    fn pushed<'py>(
+        &self,
+        py: Python<'py>,
+        population: u16,
+        parameters: Vec<String>,
+        supply: u16,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let key = parameters.join("\0");
+        let pushed = self.open()?.core.pushed.as_deref().unwrap_or_default();
+        let of_lane = pushed.iter().filter(|(at, of, lane, _)| at.0 == population && *of == key && *lane == supply);
+        of_lane.map(|(.., item)| item.clone()).collect::<Vec<_>>().iter().map(|item| to_python(py, item)).collect()
+    }
+
     fn route<'py>(&self, py: Python<'py>, uri: &str) -> PyResult<Option<(u16, Bound<'py, PyTuple>)>> {
         let state = self.open()?;
         match state.core.router.route(uri) {

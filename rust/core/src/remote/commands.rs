@@ -61,7 +61,7 @@ impl Shard {
             Origin::Outside(_) | Origin::Asked(_) => self.outside_counts.applied += 1,
             Origin::Twin(..) | Origin::Timer | Origin::Members => self.inner_counts.applied += 1,
             // neither is sent to other servers
-            Origin::Link(_) | Origin::Request(..) => {}
+            Origin::Downlink(_) | Origin::Link | Origin::Request(..) => {}
         }
     }
 
