@@ -252,3 +252,11 @@ class Server:
 def shoal(folder: Path, app: str = "units.py", *more: str) -> Server:
     command = [sys.executable, "-m", "shoal.cli", "run", str(HERE / app), "--store", "store", *more]
     return Server(command, folder)
+
+
+def rust_server(folder: Path) -> Server:
+    """Swim's own server for Rust, in memory: what it holds ends with it."""
+    return Server([str(tool(VENV / "interop/rust/debug/server", "make interop-rust"))], folder)
+
+
+SERVERS = {"shoal": shoal, "rust": rust_server}

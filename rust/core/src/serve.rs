@@ -479,7 +479,7 @@ impl Shard {
 }
 
 /// An operation on a map lane (warp.md, 6). None: it is none. Errors: it is no Recon.
-fn map_operation(body: &str) -> Result<Option<Body>, String> {
+pub(crate) fn map_operation(body: &str) -> Result<Option<Body>, String> {
     let Value::Map(members) = recon::read_body(body).map_err(|error| error.to_string())? else { return Ok(None) };
     let Some((name, argument)) = members.first() else { return Ok(None) };
     let key = || match argument {

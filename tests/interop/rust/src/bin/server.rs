@@ -100,7 +100,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .add_route(RoutePattern::parse_str("/unit/:id")?, unit)
         .add_route(RoutePattern::parse_str("/agg/:id")?, agg)
         .update_config(|config| config.agent_runtime.inactive_timeout = Duration::from_secs(3600))
-        .with_in_memory_store()
+        .enable_introspection()
         .build()
         .await?;
     let (task, mut handle) = server.run();
