@@ -77,8 +77,10 @@ def commands(port: int, pid: int, load: list[str]) -> Sample:
     return {"rate": got["processed_per_s"], "cpu_rate": got["processed"] / got["server_cpu_s"]}
 
 
-def latency(port: int, pid: int, rate: str) -> Sample:
-    got = generate("lat", port, pid, ["--rate", rate, "--node-base", "20", "--secs", "5"])
+def latency(port: int, pid: int, rate: str, heard_at: int = 0) -> Sample:
+    """``heard_at``: the port where the subscriber links, where it is another."""
+    there = ["--sub-port", str(heard_at)] if heard_at else []
+    got = generate("lat", port, pid, ["--rate", rate, "--node-base", "20", "--secs", "5", *there])
     return {"p50": got["lat_us"]["p50"], "p99": got["lat_us"]["p99"], **delivered(got)}
 
 
@@ -133,10 +135,12 @@ def first_answer() -> Sample:
 
 
 @contextmanager
-def server(app: str = "app.py", units: str = "handler", options: Sequence[str] = ()) -> Iterator[tuple[int, int]]:
+def server(
+    app: str = "app.py", units: str = "handler", options: Sequence[str] = (), far: int = 0
+) -> Iterator[tuple[int, int]]:
     """A served app, answering; its port and its process."""
     command = [sys.executable, "-m", "shoal.cli", "run", str(HERE / app), "--port", "0", *options]
-    environment = {**os.environ, "UNITS": units}
+    environment = {**os.environ, "UNITS": units, "FAR_PORT": str(far)}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment, cwd=FOLDER
     )

@@ -4,6 +4,7 @@ A twin is the live counterpart of one entity: a class of lanes and handlers (``T
 
 =============  ======================================================================================
 lanes          ``Value`` ``Map`` ``Command`` ``Local`` ``Alarm`` ``Members``
+links          ``Link`` ``MapLink`` ``EventLink`` ``Join`` ``JoinMap``
 folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
 time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
@@ -41,8 +42,10 @@ from shoal.lanes.command import Command, Send, SendNothing
 from shoal.lanes.fold import Fold
 from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.history import History, Stamped
+from shoal.lanes.join import Join, JoinMap, JoinView
 from shoal.lanes.lane import Lane, Num
 from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
+from shoal.lanes.link import EventLink, EventView, Link, LinkView, MapLink, MapLinkView
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
@@ -75,18 +78,27 @@ __all__ = [
     "DeadLetter",
     "DeclarationError",
     "Done",
+    "EventLink",
+    "EventView",
     "Ewma",
     "Fold",
     "Group",
     "HandlerDeadline",
     "History",
     "Idle",
+    "Join",
+    "JoinMap",
+    "JoinView",
     "Kit",
     "Lane",
     "Latest",
+    "Link",
+    "LinkView",
     "Live",
     "Local",
     "Map",
+    "MapLink",
+    "MapLinkView",
     "MapView",
     "Max",
     "Mean",

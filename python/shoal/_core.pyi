@@ -48,6 +48,12 @@ class Handle:
     def _members(self, members: int) -> list[str]: ...
     def _member_count(self, members: int) -> int: ...
     def _has_member(self, members: int, uri: str) -> bool: ...
+    def _link_state(self, link: int) -> tuple[bool, bool]:
+        """(linked, synced) of one of the twin's links."""
+    def _join(self, link: int, key: Any, uri: str) -> None:
+        """Adds a link to a join."""
+    def _leave(self, link: int, key: Any) -> bool:
+        """Takes one out; false: there was none."""
 
 class Cell:
     """Base of every lane that is one column: the descriptor that reads and writes the cell."""
@@ -383,6 +389,8 @@ class Shard:
     def read(self, population: int, parameters: Sequence[str], column: int) -> Any:
         """A cell in its builtin form (not decoded). NoSuchTwin."""
     def read_map(self, population: int, parameters: Sequence[str], map: int) -> list[tuple[Any, Any]]: ...
+    def link_state(self, population: int, parameters: Sequence[str], link: int) -> tuple[bool, bool]:
+        """(linked, synced) of a twin's link."""
     def read_members(self, population: int, parameters: Sequence[str], members: int) -> list[str]: ...
     def twins(self, population: int) -> list[tuple[str, ...]]:
         """Parameters of all twins, in the order of creation."""

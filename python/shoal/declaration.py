@@ -149,6 +149,24 @@ class MembersTable(msgspec.Struct):
     rollups: list[Rollup]
 
 
+class LinkTable(msgspec.Struct):
+    """``copy`` is ``{"column": i}``, ``{"map": i}`` or ``{"command": i}``; ``target`` ``{"column": i}``, ``{"map": i}``
+    or ``{"members": i}``; ``hooks`` has a bit for each of ``LINK_HOOKS``.
+    """
+
+    name: str
+    kind: Literal["value", "map", "list", "event", "join", "join_map"]
+    lane: str
+    copy: dict[str, int]
+    target: dict[str, int]
+    owners: int | None = None
+    typed: int | None = None
+    sync: bool = True
+    prio: float = 0.0
+    rate: float = 0.0
+    hooks: int = 0
+
+
 class Population(msgspec.Struct):
     name: str
     pattern: list[Segment]
@@ -160,6 +178,7 @@ class Population(msgspec.Struct):
     hooks: Hooks = msgspec.field(default_factory=Hooks)
     timers: list[Timer] = []
     members: list[MembersTable] = []
+    links: list[LinkTable] = []
 
 
 class Declaration(msgspec.Struct):

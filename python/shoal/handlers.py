@@ -18,6 +18,8 @@ from shoal.variables import Done, S
 
 F = TypeVar("F", bound=Callable[..., Any])
 HOOKS = ("on_create", "on_start", "on_stop")
+LINK_HOOKS = ("linked", "synced", "unlinked", "closed", "failed")
+Kind = Literal["handler", "changed", "every", "linked", "synced", "unlinked", "closed", "failed"]
 _MARKS = "__shoal_marks__"
 
 
@@ -47,12 +49,14 @@ class Functions(NamedTuple):
     encoders: list[Callable[[Any], Any] | None]
     # (decode_key, decode_value, encode_key, encode_value) of map i
     maps: list[tuple[Any, Any, Any, Any]]
+    # hooks of link i, in the order of LINK_HOOKS, each with its number of arguments after self
+    links: list[list[tuple[Callable[..., Any], int] | None]]
 
 
 class Mark(NamedTuple):
     """What a decorator says about a function."""
 
-    kind: Literal["handler", "changed", "every"]
+    kind: Kind
     # the command or lane; None for "every"
     lane: Declared | None
     # the span of "every", as it was written
@@ -60,7 +64,7 @@ class Mark(NamedTuple):
     place: Place
 
 
-def mark(fn: F, kind: Literal["handler", "changed", "every"], lane: Declared | None, period: Seconds = 0) -> F:
+def mark(fn: F, kind: Kind, lane: Declared | None, period: Seconds = 0) -> F:
     """Leaves a mark on a function of a class body and returns the function itself."""
     if not inspect.isfunction(fn):
         raise mistake(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from shoal.errors import NotInTurn, Unset, WrongType
 from shoal.lanes.alarm import QUIET, Alarm, AlarmState
 from shoal.lanes.command import Command
+from shoal.lanes.join import Joined
 from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.link import EventLink, Link, Linked, MapLink
 from shoal.lanes.map import Map
 from shoal.lanes.members import Group, Members
 from shoal.place import near
@@ -60,12 +62,20 @@ class Reader:
     def __getattr__(self, name: str) -> Any:
         lane = self._schema.lanes.get(name)
         match lane:
+            case EventLink():
+                return ReadEventLink(self, lane)
             case Command():
                 return Post(self, lane)
             case Alarm():
                 return AlarmState(
                     lane._label, lambda: self._cell(lane) or QUIET, lambda by: self._acknowledge(lane, by)
                 )
+            case Link():
+                return ReadLink(self, lane)
+            case MapLink():
+                return ReadMapLink(self, lane)
+            case Joined():
+                return ReadJoin(self, lane)
             case Lane():
                 return self._value(lane)
             case Map():
@@ -87,6 +97,8 @@ class Reader:
 
     def __setattr__(self, name: str, value: Any) -> None:
         lane = self._schema.lanes.get(name)
+        if isinstance(lane, Linked):
+            raise NotInTurn(f"{lane._label} is opened and written through in the twin's own turns; a test reads it")
         if not isinstance(lane, Lane | Map):
             raise AttributeError(
                 f"{self._schema.name} has no lane `{name}` that could be set; {near(name, self._schema.lanes)}"
@@ -145,6 +157,70 @@ class Reader:
 
     def _send_each(self, members: int, command: int, body: Any) -> None:
         raise NotInTurn("`each` is for the group's own turns; a test sends commands to the members it names")
+
+
+class ReadOpened:
+    """A link at one moment: where it leads, and how it stands."""
+
+    target: str | None
+    is_linked: bool
+    is_synced: bool
+
+    def _look(self, reader: Reader, lane: Any) -> None:
+        shard, population = reader._kit.shard, reader._schema.population
+        self.target = shard.read(population, reader._params, lane.target_column)
+        self.is_linked, self.is_synced = shard.link_state(population, reader._params, lane.link_number)
+
+
+class ReadEventLink(ReadOpened):
+    """An event link, as a test sees it."""
+
+    def __init__(self, reader: Reader, lane: EventLink[Any]) -> None:
+        self._look(reader, lane)
+
+
+class ReadLink(ReadOpened):
+    """A value link, as a test sees it."""
+
+    def __init__(self, reader: Reader, lane: Link[Any]) -> None:
+        self._look(reader, lane)
+        self._reader = reader
+        self._lane = lane
+
+    @property
+    def value(self) -> Any:
+        return self._reader._value(self._lane)
+
+    def __repr__(self) -> str:
+        return f"<link to {self.target}>"
+
+
+class ReadMapLink(ReadOpened, Entries):
+    """A map link, as a test sees it: its copy's entries."""
+
+    def __init__(self, reader: Reader, lane: MapLink[Any, Any]) -> None:
+        Entries.__init__(self, lane, list(reader._entries(lane).items()))
+        self._look(reader, lane)
+
+
+class ReadJoin(Entries):
+    """A join, as a test sees it."""
+
+    def __init__(self, reader: Reader, lane: Joined[Any, Any]) -> None:
+        super().__init__(lane, list(reader._entries(lane).items()))
+        read: Any = reader._kit.shard.read_map
+        population, params = reader._schema.population, reader._params
+        if lane.over is None:
+            self.targets = dict(read(population, params, lane.target_map))
+        else:
+            self.targets = {uri: uri for uri in reader._members(lane.over.number)}
+        self._owners = dict(read(population, params, lane.owner_map)) if lane.owner_map >= 0 else None
+
+    def owner(self, key: Any) -> str:
+        if key not in self:
+            raise KeyError(key)
+        target: str = self.targets[key if self._owners is None else self._owners[key]]
+        return target
 
 
 class Post:

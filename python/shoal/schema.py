@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from shoal.bodies import BodyPlan, shape_of
 from shoal.declaration import (
     Column,
     CommandLane,
     Fold,
     Hooks,
+    LinkTable,
     MapTable,
     MembersTable,
     Population,
@@ -24,7 +27,7 @@ from shoal.declaration import (
     Timer,
     Watched,
 )
-from shoal.handlers import HOOKS, Found, Functions, is_async, marks, parameters, period_of, place_of, takes
+from shoal.handlers import HOOKS, LINK_HOOKS, Found, Functions, is_async, marks, parameters, period_of, place_of, takes
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Declared, Lane
 from shoal.lanes.map import Map
@@ -59,6 +62,8 @@ class Schema:
         self.changed: list[Watched] = []
         self.timers: list[Timer] = []
         self.members: list[tuple[Members[Any], MembersTable]] = []
+        # with the class whose lane each was declared with
+        self.links: list[tuple[LinkTable, type | None]] = []
         self.timer_numbers: dict[str, int] = {}
 
         self._decoders: list[Callable[[Any], Any] | None] = []
@@ -68,7 +73,8 @@ class Schema:
         self._bodies: list[BodyPlan] = []
         self._changed_functions: list[tuple[Callable[..., Any], int]] = []
         self._timer_functions: list[Callable[..., Any]] = []
-        self._numbers = [0, 0, 0, 0]
+        self._link_functions: list[list[tuple[Callable[..., Any], int] | None]] = []
+        self._numbers = [0, 0, 0, 0, 0]
         self._resolved: set[str] = set()
         self._resolving: list[str] = []
 
@@ -132,6 +138,9 @@ class Schema:
     def next_members(self) -> int:
         return self._next(3)
 
+    def next_link(self) -> int:
+        return self._next(4)
+
     def _next(self, kind: int) -> int:
         self._numbers[kind] += 1
         return self._numbers[kind] - 1
@@ -190,6 +199,30 @@ class Schema:
     def add_members(self, lane: Members[Any], table: MembersTable) -> None:
         self.members.append((lane, table))
 
+    def add_link(self, lane: Declared, table: LinkTable, typed: type | None) -> None:
+        functions: list[tuple[Callable[..., Any], int] | None] = []
+        for number, kind in enumerate(LINK_HOOKS):
+            function = self._link_hook(lane, kind)
+            functions.append(function)
+            table.hooks |= (function is not None) << number
+        self.links.append((table, typed))
+        self._link_functions.append(functions)
+
+    def _link_hook(self, lane: Declared, kind: str) -> tuple[Callable[..., Any], int] | None:
+        found = next((each for each in self._found if each.mark.kind == kind and each.lane == lane.attribute), None)
+        if found is None:
+            return None
+        function = self._method(found)
+        if is_async(function):
+            raise self._misplaced(
+                function, found.method, f"@{kind} of a link cannot be async", "send a command from it"
+            )
+        for count in (1, 0) if kind in ("unlinked", "failed") else (0,):
+            if takes(function, count):
+                return function, count
+        shape = "(self) or (self, reason)" if kind in ("unlinked", "failed") else "(self)"
+        raise self._misplaced(function, found.method, f"@{kind} of {lane._label} must take {shape}")
+
     def handler_of(self, command: Command[Any]) -> Callable[..., Any] | None:
         found = next(
             (each for each in self._found if each.mark.kind == "handler" and each.lane == command.attribute), None
@@ -223,6 +256,10 @@ class Schema:
             hooks=Hooks(*(self._hook(name) is not None for name in HOOKS)),
             timers=self.timers,
             members=[self._members_table(lane, table, numbers) for lane, table in self.members],
+            links=[
+                msgspec.structs.replace(table, typed=None if typed is None else numbers.get(typed))
+                for table, typed in self.links
+            ],
         )
 
     def functions(self, zone: tzinfo) -> Functions:
@@ -239,6 +276,7 @@ class Schema:
             columns=self._decoders,
             encoders=self._encoders,
             maps=self._map_functions,
+            links=self._link_functions,
         )
 
     def _members_table(self, lane: Members[Any], table: MembersTable, numbers: dict[type, int]) -> MembersTable:

@@ -53,7 +53,7 @@ def test_the_readmes_twin_runs_and_its_test_passes(tmp_path: Path) -> None:
 
 
 def test_the_code_of_the_pages_runs(tmp_path: Path) -> None:
-    for page in sorted(ROOT.glob("docs/**/folds.md")):
+    for page in (ROOT / "docs/folds.md", ROOT / "docs/links.md"):
         file = tmp_path / f"{page.stem}.py"
         file.write_text("\n".join(code_of(page)))
         done = subprocess.run(

@@ -10,7 +10,7 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin};
 use crate::peer::Identity;
 use crate::population::PopulationId;
 use crate::recon::{decode_recon, read_body};
-use crate::serve::map_operation;
+use crate::serve::operation_of;
 use crate::shard::Shard;
 
 pub struct Ask {
@@ -206,13 +206,13 @@ impl Shard {
         }
         let text = std::str::from_utf8(body)
             .map_err(|error| Problem::Invalid { reason: "not UTF-8".to_owned(), offset: Some(error.valid_up_to()) })?;
+        let tree =
+            read_body(text).map_err(|error| Problem::Invalid { reason: error.reason, offset: Some(error.offset) })?;
         if matches!(lane, Lane::Map(_))
-            && let Ok(Some(operation)) = map_operation(text)
+            && let Some(operation) = operation_of(&tree)
         {
             return Ok((lane, operation));
         }
-        let tree =
-            read_body(text).map_err(|error| Problem::Invalid { reason: error.reason, offset: Some(error.offset) })?;
         Ok((lane, Body::Tree(tree)))
     }
 

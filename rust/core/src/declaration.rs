@@ -37,6 +37,9 @@ pub struct Settings {
     /// Those of the server.
     #[serde(flatten)]
     pub limits: crate::limits::Limits,
+    /// Those of links and commands to other servers.
+    #[serde(flatten)]
+    pub remote: crate::remote::Bounds,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -55,6 +58,9 @@ pub struct PopulationDecl {
     /// Timer methods: those with `every`, and all that may be given to `after`.
     pub timers: Vec<TimerDecl>,
     pub members: Vec<MembersDecl>,
+    /// Links of these twins to lanes of others, joins among them.
+    #[serde(default)]
+    pub links: Vec<LinkDecl>,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -121,6 +127,9 @@ pub struct MapDecl {
     pub settable: bool,
     #[serde(default)]
     pub save: Save,
+    /// A list: elements in an order of their own, by their stable keys.
+    #[serde(default)]
+    pub ordered: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -245,6 +254,75 @@ pub struct TimerDecl {
     #[serde(default)]
     pub is_async: bool,
 }
+
+/// A standing link of each twin to a lane of one other twin, or, a join, of many. Its targets are state of the twin like
+/// any other: a column, or a map, that handlers write.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LinkDecl {
+    pub name: EcoString,
+    pub kind: LinkKind,
+    /// The linked lane's name on the wire.
+    pub lane: EcoString,
+    /// Where what comes is written.
+    pub copy: CopyDecl,
+    /// Which twins are linked.
+    pub target: TargetDecl,
+    /// Of a `join_map`: the map that says which target has set each key of the copy.
+    #[serde(default)]
+    pub owners: Option<usize>,
+    /// The population whose lane it was declared with: its values have the copy's types. None: they are looked at.
+    #[serde(default)]
+    pub typed: Option<usize>,
+    /// The present state first.
+    pub sync: bool,
+    #[serde(default)]
+    pub prio: f64,
+    #[serde(default)]
+    pub rate: f64,
+    /// The hooks that there are.
+    #[serde(default)]
+    pub hooks: LinkHooks,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkKind {
+    /// A value lane's value.
+    Value,
+    Map,
+    List,
+    /// Each item of a command or supply lane.
+    Event,
+    /// Value lanes of many twins, by key.
+    Join,
+    /// The union of map lanes of many twins.
+    JoinMap,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyDecl {
+    Column(usize),
+    Map(usize),
+    /// Nothing is kept: each item is a command to the twin itself.
+    Command(usize),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetDecl {
+    /// A text column with a node URI; null: the link is closed.
+    Column(usize),
+    /// A map, key → node URI.
+    Map(usize),
+    /// The members of this twin's group of that number; the key is their URI.
+    Members(usize),
+}
+
+/// One bit for each hook of a link, in the order of `downlinks::Hook`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(transparent)]
+pub struct LinkHooks(pub u8);
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct MembersDecl {

@@ -1,6 +1,5 @@
 //! An envelope on its way: its address and its lane looked up, its body validated, its twin found or made, its turn opened.
 
-use crate::ask::Answer;
 use crate::body::{BodyType, Record};
 use crate::decode::{decode_json, write_json};
 use crate::dispatch::Step;
@@ -8,6 +7,7 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
 use crate::fold;
 use crate::population::column::fit;
 use crate::population::{PopulationId, TwinId};
+use crate::serve::operation_of;
 use crate::shard::{Held, Newborn, Shard};
 use crate::time::time_of;
 use crate::timers::{TimerKey, TimerNumber};
@@ -25,7 +25,7 @@ impl Shard {
     /// Looks an envelope's address and lane up, has its body validated, and delivers it.
     pub(crate) fn bring(&mut self, mut envelope: Envelope) -> Option<Step> {
         if let Node::Uri(uri) = &envelope.node {
-            if uri.starts_with("warp://") || uri.starts_with("warps://") {
+            if crate::remote::is_remote(uri) {
                 return self.send_away(envelope);
             }
             match self.router.route(uri) {
@@ -53,6 +53,12 @@ impl Shard {
                 Ok(lane) => envelope.lane = lane,
                 Err((kind, reason)) => return self.dead(envelope, kind, &reason),
             }
+        }
+        // what a link writes has the form that it has on the wire
+        if let (Lane::Map(_), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
+            && let Some(body) = operation_of(tree)
+        {
+            envelope.body = body;
         }
         match envelope.lane {
             Lane::Command(command) => self.bring_command(envelope, source, population, command),
@@ -275,31 +281,6 @@ impl Shard {
         Err((Kind::Unrouted, format!("{} has no command lane `{name}`; it has: {}", decl.name, known.join(", "))))
     }
 
-    pub(crate) fn send_away(&mut self, envelope: Envelope) -> Option<Step> {
-        let (Node::Uri(uri), Body::Tree(tree)) = (&envelope.node, &envelope.body) else { return None };
-        let Some(kept) = &mut self.remote else {
-            return self.dead(
-                envelope,
-                Kind::Unrouted,
-                "no remote links yet: this version sends to its own twins only",
-            );
-        };
-        let lane = match &envelope.lane {
-            Lane::Named(name) => name.to_string(),
-            _ => String::new(),
-        };
-        kept.push((uri.to_string(), lane, tree.clone()));
-        match envelope.origin {
-            Origin::Outside(_) => self.outside_counts.applied += 1,
-            Origin::Asked(number) => {
-                self.outside_counts.applied += 1;
-                self.reply(number, Answer::Accepted);
-            }
-            _ => self.inner_counts.applied += 1,
-        }
-        None
-    }
-
     /// Opens the turn of an envelope whose address and body are known; makes the twin first where there is none.
     pub(crate) fn deliver(&mut self, mut envelope: Envelope) -> Option<Step> {
         let (population, row, twin) = match &envelope.node {
@@ -342,6 +323,10 @@ impl Shard {
         };
         let hops = envelope.hops;
         let lane = envelope.lane.clone();
+        let link = match envelope.origin {
+            Origin::Link(link) => Some(link),
+            _ => None,
+        };
         self.turn.cause = Cause::Envelope(Box::new(envelope));
         match lane {
             Lane::Command(command) => self.begin_command(population, row, twin, hops, command),
@@ -349,8 +334,10 @@ impl Shard {
             Lane::Column(column) => {
                 self.open(population, row, twin, hops);
                 let value = self.turn.record.slots.first().cloned().unwrap_or_default();
-                if let Err(refusal) = self.write(crate::turn::Within::Open, column, value) {
-                    self.fail(Kind::Invalid, &refusal.to_string());
+                match (self.write(crate::turn::Within::Open, column, value), link) {
+                    (Err(refusal), _) => self.fail(Kind::Invalid, &refusal.to_string()),
+                    (Ok(()), Some(link)) => self.keep_came(link, None),
+                    (Ok(()), None) => {}
                 }
                 None
             }
@@ -367,8 +354,10 @@ impl Shard {
                     }
                     _ => Ok(()),
                 };
-                if let Err(refusal) = done {
-                    self.fail(Kind::Invalid, &refusal.to_string());
+                match (done, link) {
+                    (Err(refusal), _) => self.fail(Kind::Invalid, &refusal.to_string()),
+                    (Ok(()), Some(link)) => self.keep_came(link, slots.first()),
+                    (Ok(()), None) => {}
                 }
                 None
             }
@@ -394,7 +383,7 @@ impl Shard {
         }
         let hops = match &newborn {
             Newborn::Envelope(envelope) => envelope.hops,
-            Newborn::Group(..) | Newborn::Link(_) => 0,
+            Newborn::Group(..) | Newborn::Link(_) | Newborn::Target(_) => 0,
         };
         self.newborn = Some(newborn);
         self.turn.cause = Cause::Creation;

@@ -28,6 +28,7 @@ impl Shard {
     /// Begins a batch: at most `commit_turns` turns, and `budget` of real time.
     pub fn batch(&mut self, budget: Duration) {
         self.clock.tick();
+        self.settle_remote();
         self.left = self.settings.commit_turns;
         self.deadline = Some(Instant::now() + budget);
     }
@@ -87,6 +88,7 @@ impl Shard {
                     self.reply(number, Answer::Accepted);
                 }
                 Origin::Twin(..) | Origin::Timer | Origin::Members => self.inner_counts.applied += 1,
+                Origin::Link(_) => {}
             },
             Cause::Creation => {
                 let (population, row, id) = (self.turn.population, self.turn.row, self.turn.id);
@@ -97,10 +99,11 @@ impl Shard {
                     Some(Newborn::Envelope(envelope)) => self.hand = Some(*envelope),
                     Some(Newborn::Group(population, key)) => self.group(population, &key),
                     Some(Newborn::Link(request)) => self.link_newborn(*request),
+                    Some(Newborn::Target(target)) => self.target_newborn(target, Some((population, row))),
                     None => {}
                 }
             }
-            Cause::Group | Cause::Start | Cause::Stop => {}
+            Cause::Group | Cause::Link(..) | Cause::Start | Cause::Stop => {}
         }
     }
 
@@ -113,6 +116,8 @@ impl Shard {
             || !self.inner.is_empty()
             || !self.outside.is_empty()
             || !self.starting.is_empty()
+            || self.downlinks.has_news()
+            || self.remotes.is_stirred()
             || !self.is_paused() && self.waiting_outside()
             || !self.stopping.is_empty()
             || self.memberships.iter().any(|membership| membership.is_pending() || membership.is_marked())
@@ -121,7 +126,8 @@ impl Shard {
 
     /// The same of connections and sources.
     fn waiting_outside(&self) -> bool {
-        self.serving && (self.desk.has_more() || self.exchange.has_news())
+        self.remotes.has_news()
+            || self.serving && (self.desk.has_more() || self.exchange.has_news())
             || self.held.as_ref().is_some_and(|held| held.until.is_none_or(|until| until <= Instant::now()))
             || self.held.is_none() && !self.starved && self.sources.iter().any(|source| source.has_news())
     }
@@ -180,6 +186,9 @@ impl Shard {
         if self.next_group() {
             return None;
         }
+        if self.downlinks.has_news() {
+            return self.next_link();
+        }
         if !self.inner.is_empty()
             && let Some(envelope) = self.inner.pop_front()
         {
@@ -230,6 +239,10 @@ impl Shard {
         if self.is_paused() {
             return Some(Step::Idle);
         }
+        self.far_first = !self.far_first;
+        if self.far_first && self.remotes.has_news() && self.next_far() {
+            return None;
+        }
         self.peers_first = self.serving && !self.peers_first;
         if self.peers_first
             && let Some(step) = self.serve()
@@ -247,6 +260,9 @@ impl Shard {
             && let Some(step) = self.serve()
         {
             return step;
+        }
+        if self.remotes.has_news() && self.next_far() {
+            return None;
         }
         Some(Step::Idle)
     }

@@ -4,6 +4,7 @@
 use ecow::EcoString;
 
 use crate::body::Record;
+use crate::downlinks::DownlinkId;
 use crate::population::{PopulationId, TwinId};
 use crate::timers::TimerNumber;
 use crate::value::Value;
@@ -25,6 +26,8 @@ pub enum Origin {
     Timer,
     /// The members of a group.
     Members,
+    /// A link of the twin itself.
+    Link(DownlinkId),
 }
 
 /// Whom it is for.

@@ -46,6 +46,7 @@ impl Shard {
             };
             class.plans = new.commands.iter().map(plan).collect();
             (class.programs, class.decl) = (programs, new);
+            class.targets = crate::downlinks::target_bits(class);
         }
         for group in 0..self.populations.len() {
             for number in 0..self.populations[group].groups.len() {

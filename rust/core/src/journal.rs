@@ -345,10 +345,10 @@ impl Shard {
         Some(journal.next.0)
     }
 
-    /// What comes from outside waits: too much is not on the disk yet.
+    /// What comes from outside waits: too much is not on the disk yet, or too many commands wait for another server.
     #[inline(always)]
     pub fn is_paused(&self) -> bool {
-        self.journal.as_ref().is_some_and(|journal| journal.paused)
+        self.journal.as_ref().is_some_and(|journal| journal.paused) || self.remotes.is_crowded()
     }
 
     /// Why no turn may follow: a write has failed.
@@ -514,5 +514,6 @@ impl Shard {
             }
         }
         self.links.flush();
+        self.remotes.flush();
     }
 }

@@ -17,7 +17,7 @@ use crate::value::Value;
 
 mod event;
 
-pub use event::{Operation, event as event_frame, linked, synced, unlinked};
+pub use event::{Operation, address, event as event_frame, linked, synced, unlinked};
 
 /// A lane of a population, as a link names it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -564,7 +564,9 @@ impl Audience {
                 Operation::Value(_) => Item::Value(frame),
                 Operation::Update(..) | Operation::Remove(_) => Item::Entry(key.clone(), frame),
                 Operation::Clear => Item::Clear(frame),
-                Operation::Body(_) => Item::Ordered(frame),
+                // an operation on a list holds for the list as the one before it has left it
+                Operation::Element { .. } | Operation::Move { .. } | Operation::Out { .. } => Item::Ordered(frame),
+                Operation::Body(_) | Operation::Take(_) | Operation::Drop(_) => Item::Ordered(frame),
             };
             if let Err(overflow) = listener.peer.outbox().put(listener.link, item) {
                 slow(&listener.peer, overflow);

@@ -65,6 +65,7 @@ pub struct Server {
     /// All connections; closed when the last one is over.
     connections: Arc<Semaphore>,
     bound: usize,
+    exchange: Arc<Exchange>,
     runtime: Option<Runtime>,
 }
 
@@ -89,16 +90,17 @@ impl Server {
         };
         let address = listener.local_addr().map_err(|error| format!("{host}:{port} has no address: {error}"))?;
         let (stage, stages) = watch::channel(Stage::Open);
+        exchange.lend_threads(Some(runtime.handle().clone()));
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let site = Arc::new(Site {
-            exchange,
+            exchange: Arc::clone(&exchange),
             limits: Arc::new(limits),
             run: format!("{:x}", since.as_micros()),
             stage: Stages(stages),
         });
         let connections = Arc::new(Semaphore::new(bound));
         runtime.spawn(accept(listener, site, Arc::clone(&connections)));
-        Ok(Server { address, notes, stage, connections, bound, runtime: Some(runtime) })
+        Ok(Server { address, notes, stage, connections, bound, exchange, runtime: Some(runtime) })
     }
 
     /// Where it listens: with the port that was free, where that was asked for.
@@ -119,6 +121,7 @@ impl Server {
     /// Closes sockets with 1001; after `deadline` what is left is dropped. Blocks until then.
     pub fn stop(mut self, deadline: Duration) {
         self.stage.send_replace(Stage::Closing);
+        self.exchange.lend_threads(None);
         if let Some(runtime) = self.runtime.take() {
             let (connections, bound) = (Arc::clone(&self.connections), self.bound as u32);
             runtime.block_on(async {
@@ -132,6 +135,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
+            self.exchange.lend_threads(None);
             runtime.shutdown_background();
         }
     }

@@ -278,6 +278,8 @@ pub struct Exchange {
     closed: AtomicBool,
     /// Sockets are not read before, µs of `Outbox::now`.
     rest_until: AtomicI64,
+    /// The server's threads while there is one: links to other servers use them, too. Held to read or set it.
+    threads: Mutex<Option<tokio::runtime::Handle>>,
 }
 
 /// A write to many sockets costs microseconds for each: at ten thousand commands a second, each told to ten connections,
@@ -306,6 +308,7 @@ impl Exchange {
             asks: Mutex::default(),
             closed: AtomicBool::new(false),
             rest_until: AtomicI64::new(0),
+            threads: Mutex::default(),
         })
     }
 
@@ -327,6 +330,19 @@ impl Exchange {
             direct: OnceLock::new(),
             touched: AtomicBool::new(false),
         })
+    }
+
+    /// There are threads for sockets from here on, or no more.
+    pub fn lend_threads(&self, threads: Option<tokio::runtime::Handle>) {
+        *lock(&self.threads) = threads;
+    }
+
+    pub(crate) fn threads(&self) -> Option<tokio::runtime::Handle> {
+        lock(&self.threads).clone()
+    }
+
+    pub(crate) fn wake(&self) -> &Arc<Wake> {
+        &self.wake
     }
 
     /// Hands a request to the shard. False: too many wait, or the shard takes no more; the request is dropped.

@@ -41,6 +41,8 @@ pub struct PopulationId(pub u16);
 const UNWATCHED: u16 = u16::MAX;
 const NO_ROW: u32 = u32::MAX;
 const PAGE: usize = 4096;
+/// Changes of entries that a log keeps room for: a turn with more is rare.
+const LOGGED: usize = 16_384;
 
 pub struct Population {
     pub name: EcoString,
@@ -436,6 +438,7 @@ impl Population {
         log.bits.clear();
         if !log.entries.is_empty() {
             log.entries.clear();
+            log.entries.shrink_to(LOGGED);
         }
         if !log.panes.is_empty() {
             log.panes.clear();

@@ -178,6 +178,7 @@ impl Shard {
         let lost = self.outside_counts.waiting();
         self.outside_counts.read -= lost;
         self.take_up_groups(small, present, grown);
+        self.relink();
         for number in 0..self.populations.len() {
             let class = &self.populations[number];
             found.twins += class.table.len() as u64;

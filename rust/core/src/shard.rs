@@ -12,7 +12,8 @@ use crate::allow::Allow;
 use crate::ask::{Answer, Problem, Waiter};
 use crate::body::{BodyType, Plan};
 use crate::clock::Clock;
-use crate::declaration::{Declaration, PopulationDecl, Settings};
+use crate::declaration::{Declaration, PopulationDecl, Settings, TargetDecl};
+use crate::downlinks::{self, Downlinks, Target};
 use crate::envelope::{Body, DeadLetter, Envelope, Kind, Lane, Node, Origin};
 use crate::feed::Source;
 use crate::fold::Programs;
@@ -23,6 +24,7 @@ use crate::links::Links;
 use crate::members::Membership;
 use crate::peer::Exchange;
 use crate::population::{Population, PopulationId, TwinId};
+use crate::remote::Remotes;
 use crate::route::Router;
 use crate::serve::{Desk, LinkRequest};
 use crate::timers::{TimerKey, TimerNumber, Timers};
@@ -41,6 +43,8 @@ pub struct Class {
     pub member_of: Vec<usize>,
     /// Memberships whose groups these twins are, in the order of the declaration's `members`.
     pub groups: Vec<usize>,
+    /// A bit for each column and map that says which twins are linked; empty where there is none.
+    pub targets: Vec<u64>,
     /// With a journal: a bit for each `save="sync"` lane; empty where there is none.
     pub synced: Vec<u64>,
     /// With a journal: a bit for each lane of which every turn's change is kept; empty where there is none.
@@ -69,6 +73,7 @@ pub enum Newborn {
     Envelope(Box<Envelope>),
     Group(PopulationId, EcoString),
     Link(Box<LinkRequest>),
+    Target(Target),
 }
 
 /// An envelope with its event's time.
@@ -113,8 +118,12 @@ pub struct Shard {
     pub serving: bool,
     /// Peers go before sources this time.
     pub peers_first: bool,
+    /// What other servers have sent goes before both this time.
+    pub far_first: bool,
     pub desk: Desk,
     pub links: Links,
+    /// Links of these twins to others' lanes.
+    pub downlinks: Downlinks,
     pub allow: Allow,
     /// HTTP requests whose commands are on their way, by `Origin::Asked`; bounded by the exchange.
     pub asked: FxHashMap<u64, Waiter>,
@@ -179,8 +188,10 @@ pub struct Shard {
     pub dead: Vec<DeadLetter>,
     pub inner_counts: Counts,
     pub outside_counts: Counts,
-    /// Commands to other servers: kept here in tests, dead letters otherwise.
+    /// In tests: what was sent to other servers, as (URI, lane, body); nothing of it leaves.
     pub remote: Option<Vec<(String, String, Value)>>,
+    /// Links to lanes of other servers, and commands that wait for them.
+    pub remotes: Remotes,
     pub next_sequence: u64,
     /// Records with a time are held back to this pace: (first event's time, when it was applied, speed).
     pub pace: Option<(i64, Instant, f64)>,
@@ -216,6 +227,7 @@ impl Shard {
                 decl,
                 member_of: Vec::new(),
                 groups: Vec::new(),
+                targets: Vec::new(),
                 synced: Vec::new(),
                 full: Vec::new(),
                 full_lanes: Vec::new(),
@@ -236,15 +248,27 @@ impl Shard {
                 populations[group].groups.push(at);
             }
         }
+        for class in &mut populations {
+            class.targets = downlinks::target_bits(class);
+            for link in &class.decl.links {
+                if let TargetDecl::Members(members) = link.target {
+                    memberships[class.groups[members]].noting = true;
+                }
+            }
+        }
         let wake = Wake::new().map_err(|error| format!("no eventfd could be made: {error}"))?;
         let wake = Arc::new(wake);
+        let exchange = Exchange::new(Arc::clone(&wake));
         Ok(Shard {
             app: declaration.app,
-            exchange: Exchange::new(Arc::clone(&wake)),
+            remotes: Remotes::new(&exchange, &declaration.settings.limits, &declaration.settings.remote),
+            exchange,
             serving: false,
             peers_first: false,
+            far_first: false,
             desk: Desk::default(),
             links: Links::new(populations.len()),
+            downlinks: Downlinks::new(&populations),
             allow: Allow::default(),
             asked: FxHashMap::default(),
             populations,
@@ -314,6 +338,12 @@ impl Shard {
         });
     }
 
+    /// Whether a connection or a twin links this twin.
+    #[inline(always)]
+    pub fn is_watched(&self, population: PopulationId, row: u32) -> bool {
+        self.links.watches(population, row) || self.downlinks.watches(population, row)
+    }
+
     /// A command from a twin whose turn was kept.
     pub fn send_inner(&mut self, mut envelope: Envelope) {
         self.next_sequence += 1;
@@ -348,6 +378,13 @@ impl Shard {
         for at in &class.member_of {
             self.memberships[*at].mark(row);
         }
+        let over_all = |link: &crate::declaration::LinkDecl| match link.target {
+            TargetDecl::Members(members) => self.memberships[class.groups[members]].is_all(),
+            _ => false,
+        };
+        if !class.decl.links.is_empty() && class.decl.links.iter().any(over_all) {
+            self.downlinks.note_group(population, twin);
+        }
         if !class.groups.is_empty() {
             let key = class.table.key(row);
             for at in &class.groups {
@@ -370,6 +407,8 @@ impl Shard {
             self.memberships[*at].gone(row, twin, &class.table);
         }
         self.links.forget_twin(population, row);
+        self.forget_links(population, row);
+        let class = &mut self.populations[population.0 as usize];
         class.table.remove(row);
         self.gone.push((population, twin));
     }
@@ -409,6 +448,8 @@ impl Shard {
     fn flush(&mut self) {
         let begun = crate::clock::elapsed();
         let count = self.links.flush();
+        self.remotes.flush();
+        self.settle_remote();
         if !self.held_answers.is_empty() {
             self.release();
         }
@@ -429,7 +470,11 @@ impl Shard {
             };
             let class = &self.populations[group.0 as usize];
             let lane = class.groups.iter().position(|other| *other == at).unwrap_or_default() as u16;
+            let is_joined = class.decl.links.iter().any(|link| link.target == TargetDecl::Members(lane as usize));
             for (key, joined, is_in) in self.memberships[at].take_notes() {
+                if is_joined {
+                    self.downlinks.note_member(at, key.clone(), joined.clone(), is_in);
+                }
                 let uri = EcoString::from(self.router.uri(member, &joined));
                 let rows = match is_all {
                     true => self.links.rows(group),
@@ -543,9 +588,20 @@ impl Shard {
                         self.inner_counts.dead += 1;
                         "members".to_owned()
                     }
+                    Origin::Link(_) => {
+                        self.inner_counts.read += 1;
+                        self.inner_counts.dead += 1;
+                        "link".to_owned()
+                    }
                 };
                 let record = if envelope.raw.is_empty() { self.body_json(population, &envelope) } else { envelope.raw };
                 letter(origin, envelope.sequence, lane, record)
+            }
+            Cause::Link(population, link) => {
+                self.inner_counts.read += 1;
+                self.inner_counts.dead += 1;
+                let lane = self.populations[population.0 as usize].decl.links[link as usize].name.to_string();
+                letter("link".to_owned(), 0, lane, Vec::new())
             }
             Cause::Group => {
                 self.inner_counts.read += 1;

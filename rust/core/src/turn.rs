@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use ecow::EcoString;
 
 use crate::body::Record;
+use crate::downlinks::Hook;
 use crate::envelope::{Body, Envelope, Kind, SourceId};
 use crate::fold::FoldError;
 use crate::population::column::Misfit;
@@ -36,6 +37,12 @@ pub enum What {
         new: Value,
         old: Value,
     },
+    /// A hook of a link of the twin.
+    Link {
+        link: u16,
+        hook: Hook,
+        reason: EcoString,
+    },
 }
 
 /// Where the open turn stands; what `advance` does with it next.
@@ -62,6 +69,8 @@ pub enum Cause {
     Frame(usize),
     /// A roll-up's change: cannot be refused.
     Group,
+    /// Something that a link of the twin has brought.
+    Link(PopulationId, u16),
     /// The creation of the twin that an envelope is for, which follows (`Shard::newborn`).
     Creation,
     /// The twin has come back from a store.
@@ -306,6 +315,15 @@ impl Shard {
                 self.links.note_command(turn.population, turn.row, population, command, &turn.record);
             }
         }
+        if self.downlinks.watches(turn.population, turn.row) {
+            self.downlinks.note(turn.population, turn.row, population, &turn.log, turn.hops + 1);
+            if let Some(command) = turn.command {
+                self.downlinks.note_command(turn.population, turn.row, population, command, &turn.record);
+            }
+        }
+        if !population.targets.is_empty() && meets(&population.targets, &turn.log.touched) {
+            self.downlinks.note_targets(turn.population, turn.row, population, &turn.log);
+        }
         if crate::journal::full::concerns(population, &turn.log.touched)
             && let Some(journal) = &mut self.journal
         {
@@ -334,6 +352,10 @@ impl Shard {
                 self.send_inner(envelope);
             }
             self.turn.sends = sends;
+        }
+        if self.downlinks.has_events() {
+            let (population, row, hops) = (self.turn.population, self.turn.row, self.turn.hops);
+            self.send_events(population, row, hops);
         }
         if self.turn.deleted {
             let (population, row) = (self.turn.population, self.turn.row);
@@ -383,6 +405,10 @@ impl Shard {
                         self.bury(Cause::Group, node, kind, &reason);
                         self.link_stillborn(*request);
                     }
+                    Some(Newborn::Target(target)) => {
+                        self.bury(Cause::Group, node, kind, &reason);
+                        self.target_newborn(target, None);
+                    }
                     _ => self.bury(Cause::Group, node, kind, &reason),
                 }
             }
@@ -393,6 +419,10 @@ impl Shard {
                 if self.links.watches(population, row) {
                     let class = &self.populations[population.0 as usize];
                     self.links.note(population, row, class, &self.turn.log);
+                }
+                if self.downlinks.watches(population, row) {
+                    let class = &self.populations[population.0 as usize];
+                    self.downlinks.note(population, row, class, &self.turn.log, 1);
                 }
                 let class = &mut self.populations[population.0 as usize];
                 if crate::journal::full::concerns(class, &self.turn.log.touched)
@@ -460,6 +490,8 @@ impl Shard {
         }
         let told = std::mem::take(&mut self.waiting_groups);
         self.all_groups.extend(told);
+        let (population, id) = (self.turn.population, self.turn.id);
+        self.resume_told(population, id);
         true
     }
 }

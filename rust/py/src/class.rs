@@ -24,6 +24,8 @@ pub struct Class {
     pub encoders: Vec<Option<Py<PyAny>>>,
     pub maps: Vec<KeyAndValue>,
     pub map_encoders: Vec<KeyAndValue>,
+    /// The hooks of each link, with the number of their arguments after self.
+    pub links: Vec<Vec<Option<(Py<PyAny>, usize)>>>,
 }
 
 impl Class {
@@ -50,6 +52,7 @@ impl Class {
             encoders: functions.getattr("encoders")?.extract()?,
             maps: decoders,
             map_encoders: encoders,
+            links: functions.getattr("links")?.extract()?,
         })
     }
 }

@@ -10,6 +10,7 @@ use shoal_core::timers::TimerNumber;
 use shoal_core::turn::Within;
 
 use crate::body;
+use crate::convert::from_python;
 use crate::errors::{TwinStopped, WrongType, refused};
 use crate::shard::Shard;
 
@@ -202,6 +203,30 @@ impl Handle {
         let (shard, within) = self.within(py, "each")?;
         let done = shard.get().state()?.core.send_each(within, members, command, body);
         done.map_err(|refusal| refused(refusal, &self.node(), "each"))
+    }
+
+    /// (linked, synced) of one of this twin's links.
+    fn _link_state(&self, py: Python<'_>, link: u16) -> PyResult<(bool, bool)> {
+        self.key(py)?;
+        let target = self.target();
+        let state = self.shard(py)?.get().state()?;
+        Ok(state.core.downlinks.state(target.population, link, target.row))
+    }
+
+    /// A join's link is added.
+    fn _join(&self, py: Python<'_>, link: u16, key: &Bound<'_, PyAny>, uri: &str) -> PyResult<()> {
+        let key = from_python(key)?;
+        let (shard, within) = self.within(py, "add")?;
+        let done = shard.get().state()?.core.join(within, link, key, uri.into());
+        done.map_err(|refusal| refused(refusal, &self.node(), "add"))
+    }
+
+    /// A join's link is taken out; false: there was none.
+    fn _leave(&self, py: Python<'_>, link: u16, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let key = from_python(key)?;
+        let (shard, within) = self.within(py, "remove")?;
+        let done = shard.get().state()?.core.leave(within, link, &key);
+        done.map_err(|refusal| refused(refusal, &self.node(), "remove"))
     }
 
     fn _members(&self, py: Python<'_>, members: usize) -> PyResult<Vec<String>> {

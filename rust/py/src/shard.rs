@@ -535,6 +535,11 @@ impl Shard {
         Ok(self.open()?.core.member_uris(PopulationId(population), &parameters.join("\0"), members))
     }
 
+    fn link_state(&self, population: u16, parameters: Vec<String>, link: u16) -> PyResult<(bool, bool)> {
+        let row = self.row(population, &parameters)?;
+        Ok(self.open()?.core.downlinks.state(PopulationId(population), link, row))
+    }
+
     fn twins<'py>(&self, py: Python<'py>, population: u16) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let state = self.open()?;
         let bare = state.core.router.parameters(PopulationId(population)) == 0;

@@ -3,7 +3,7 @@
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 use shoal_core::dispatch::Step;
 use shoal_core::envelope::{Body, Kind, Lane, Origin, SourceId};
 use shoal_core::population::PopulationId;
@@ -116,6 +116,15 @@ fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, what: What) -> PyResult
             (arguments[2], arguments[3]) = (Some(value(&new)?), Some(value(&old)?));
             function.clone_ref(py)
         }
+        What::Link { link, hook, reason } => match &class.links[link as usize][hook as usize] {
+            Some((function, arity)) => {
+                if *arity > 0 {
+                    arguments[1] = Some(PyString::new(py, &reason).into_any());
+                }
+                function.clone_ref(py)
+            }
+            None => return Ok(Ok(py.None().into_bound(py))),
+        },
     };
     shard.get().state()?.deadline.call();
     Ok(called(function.bind(py), arguments))

@@ -205,8 +205,9 @@ impl Shard {
         let mut count = 0;
         for (place, entry) in rows[..most.min(RUN)].iter_mut().zip(ahead) {
             // listeners are told of each turn
-            let alone = entry.layout == layout && entry.row != NO_ROW && !self.links.watches(population, entry.row);
-            if !alone {
+            let alone = entry.layout == layout && entry.row != NO_ROW;
+            let watched = |row: u32| self.links.watches(population, row) || self.downlinks.watches(population, row);
+            if !alone || watched(entry.row) {
                 break;
             }
             *place = entry.row;
@@ -219,7 +220,7 @@ impl Shard {
     #[inline(never)]
     fn swept_at(&mut self, id: SourceId, at: usize, layout: u8, row: u32) -> usize {
         let Some((population, _)) = self.sources[id.0 as usize].target else { return 0 };
-        if self.links.watches(population, row) {
+        if self.is_watched(population, row) {
             return 0;
         }
         self.step_fused(id, at, layout, &[row])
@@ -266,7 +267,7 @@ impl Shard {
         let Entry { layout: Some(number), row, .. } = sweep.entries[at] else { return false };
         let Some(Layout { template, fused: Some(_), .. }) = source.known.layout(number as usize) else { return false };
         // listeners are told of the whole record
-        if row == NO_ROW || self.links.watches(population, row) {
+        if row == NO_ROW || self.links.watches(population, row) || self.downlinks.watches(population, row) {
             return false;
         }
         let record = &mut self.turn.record;

@@ -127,7 +127,7 @@ impl Shard {
     /// Every envelope that has been taken and whose turn has not ended, with its record where the turn holds it.
     fn each_waiting<'a>(&'a self, mut each: impl FnMut(&'a Envelope, Option<&'a Record>)) {
         let queues = self.released.iter().chain(&self.inner).chain(self.busy.values().flatten());
-        queues.chain(&self.hand).for_each(|envelope| each(envelope, None));
+        queues.chain(&self.hand).chain(self.remotes.waiting()).for_each(|envelope| each(envelope, None));
         if let Some(held) = &self.held {
             each(&held.envelope, None);
         }

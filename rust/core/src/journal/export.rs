@@ -104,6 +104,7 @@ fn population(stored: &mut StoredPopulation) -> PopulationDecl {
         limit: usize::MAX,
         settable: false,
         save: Save::Async,
+        ordered: false,
     };
     PopulationDecl {
         name: stored.name.clone(),
@@ -116,6 +117,7 @@ fn population(stored: &mut StoredPopulation) -> PopulationDecl {
         hooks: Hooks::default(),
         timers: Vec::new(),
         members: Vec::new(),
+        links: Vec::new(),
     }
 }
 

@@ -18,8 +18,29 @@ pub enum Operation {
     Update(Value, Value),
     Remove(Value),
     Clear,
+    /// A list lane's element was put in at this index, or the one there has become another.
+    Element {
+        index: u32,
+        key: Value,
+        value: Value,
+    },
+    /// A list lane's element was taken out at one index and put in at the other.
+    Move {
+        from: u32,
+        to: u32,
+        key: Value,
+    },
+    /// A list lane's element at this index is gone.
+    Out {
+        index: u32,
+        key: Value,
+    },
     /// A command lane has taken this body.
     Body(Value),
+    /// Of a map's entries or a list's elements only the first ones stay. Other servers say so; a lane here tells each.
+    Take(usize),
+    /// The first ones are gone.
+    Drop(usize),
 }
 
 impl Operation {
@@ -52,6 +73,24 @@ pub fn event_body(operation: &Operation, out: &mut Vec<u8>) {
             out.push(b')');
         }
         Operation::Clear => out.extend_from_slice(b"@clear"),
+        Operation::Element { index, key, value } => {
+            out.extend_from_slice(format!("@update(index:{index},key:").as_bytes());
+            write_value(key, out);
+            out.push(b')');
+            write_body(value, out);
+        }
+        Operation::Move { from, to, key } => {
+            out.extend_from_slice(format!("@move(from:{from},to:{to},key:").as_bytes());
+            write_value(key, out);
+            out.push(b')');
+        }
+        Operation::Out { index, key } => {
+            out.extend_from_slice(format!("@remove(index:{index},key:").as_bytes());
+            write_value(key, out);
+            out.push(b')');
+        }
+        Operation::Take(count) => out.extend_from_slice(format!("@take({count})").as_bytes()),
+        Operation::Drop(count) => out.extend_from_slice(format!("@drop({count})").as_bytes()),
     }
 }
 
@@ -115,7 +154,8 @@ pub fn unlinked(form: Form, node: &str, lane: &str, reason: &str) -> Option<Byte
     }
 }
 
-/// `{"value": …}`, `{"key": …, "value": …}`, `{"key": …, "removed": true}`, `{"cleared": true}` or `{"command": …}`.
+/// `{"value": …}`, `{"key": …, "value": …}`, `{"key": …, "removed": true}`, `{"cleared": true}` or `{"command": …}`; of a list
+/// lane `{"index": …, "key": …, "value": …}`, `{"from": …, "to": …, "key": …}` or `{"index": …, "key": …, "removed": true}`.
 fn server_sent(lane: &str, operation: &Operation, commit: u64) -> Bytes {
     let mut out = format!("event: {lane}\nid: {commit}\ndata: ").into_bytes();
     match operation {
@@ -135,10 +175,27 @@ fn server_sent(lane: &str, operation: &Operation, commit: u64) -> Bytes {
             out.extend_from_slice(b",\"removed\":true");
         }
         Operation::Clear => out.extend_from_slice(b"{\"cleared\":true"),
+        Operation::Element { index, key, value } => {
+            out.extend_from_slice(format!("{{\"index\":{index},\"key\":").as_bytes());
+            write_json(key, &mut out);
+            out.extend_from_slice(b",\"value\":");
+            write_json(value, &mut out);
+        }
+        Operation::Move { from, to, key } => {
+            out.extend_from_slice(format!("{{\"from\":{from},\"to\":{to},\"key\":").as_bytes());
+            write_json(key, &mut out);
+        }
+        Operation::Out { index, key } => {
+            out.extend_from_slice(format!("{{\"index\":{index},\"key\":").as_bytes());
+            write_json(key, &mut out);
+            out.extend_from_slice(b",\"removed\":true");
+        }
         Operation::Body(body) => {
             out.extend_from_slice(b"{\"command\":");
             write_json(body, &mut out);
         }
+        Operation::Take(count) => out.extend_from_slice(format!("{{\"take\":{count}").as_bytes()),
+        Operation::Drop(count) => out.extend_from_slice(format!("{{\"drop\":{count}").as_bytes()),
     }
     out.extend_from_slice(b"}\n\n");
     out.into()
@@ -146,4 +203,28 @@ fn server_sent(lane: &str, operation: &Operation, commit: u64) -> Bytes {
 
 fn text_json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_lanes_events_name_index_and_key() {
+        let key = Value::Int(7);
+        let element = Operation::Element { index: 2, key: key.clone(), value: Value::Text("milk".into()) };
+        let moved = Operation::Move { from: 2, to: 0, key: key.clone() };
+        let out = Operation::Out { index: 0, key };
+        for (operation, recon, json) in [
+            (element, "@update(index:2,key:7) milk", r#"{"index":2,"key":7,"value":"milk"}"#),
+            (moved, "@move(from:2,to:0,key:7)", r#"{"from":2,"to":0,"key":7}"#),
+            (out, "@remove(index:0,key:7)", r#"{"index":0,"key":7,"removed":true}"#),
+        ] {
+            let mut body = Vec::new();
+            event_body(&operation, &mut body);
+            assert_eq!(String::from_utf8(body).unwrap(), recon);
+            let frame = event(Form::Events, "/list", "items", &operation, 3);
+            assert_eq!(String::from_utf8(frame.to_vec()).unwrap(), format!("event: items\nid: 3\ndata: {json}\n\n"));
+        }
+    }
 }

@@ -38,6 +38,8 @@ pub struct Reader {
     fragmented: bool,
     squeezed: bool,
     inflater: Option<Inflater>,
+    /// The other end is a client, and masks what it sends; servers do not (RFC 6455, 5.1).
+    masked: bool,
     max_frame: u64,
     max_message: usize,
 }
@@ -51,9 +53,15 @@ impl Reader {
             fragmented: false,
             squeezed: false,
             inflater: compression.then(|| Inflater::new(limits.max_message_bytes)),
+            masked: true,
             max_frame: limits.max_frame_bytes.min(LONGEST) as u64,
             max_message: limits.max_message_bytes.min(LONGEST),
         }
+    }
+
+    /// Of what a server sends.
+    pub fn of_server(limits: &Limits) -> Self {
+        Reader { masked: false, ..Reader::new(limits, false) }
     }
 
     /// Takes all whole frames out of `bytes`; gives how many bytes they were.
@@ -67,7 +75,9 @@ impl Reader {
             let mask = self.check(&header, length)?;
             let end = start + length as usize;
             let Some(payload) = bytes.get_mut(start..end) else { return Ok(at) };
-            unmask(payload, mask);
+            if let Some(mask) = mask {
+                unmask(payload, mask);
+            }
             at = end;
             match header.opcode {
                 OpCode::Data(_) => self.data(&header, payload, taker)?,
@@ -82,7 +92,7 @@ impl Reader {
     }
 
     /// The mask. Checked before the payload is there, so that nobody waits for what will be refused.
-    fn check(&self, header: &FrameHeader, length: u64) -> Result<[u8; 4], Fault> {
+    fn check(&self, header: &FrameHeader, length: u64) -> Result<Option<[u8; 4]>, Fault> {
         let squeezed =
             header.rsv1 && self.inflater.is_some() && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
         if header.rsv2 || header.rsv3 || header.rsv1 && !squeezed {
@@ -106,7 +116,11 @@ impl Reader {
         if self.message.len() as u64 + length > self.max_message as u64 {
             return Err(self.too_big());
         }
-        header.mask.ok_or_else(|| fault(1002, "a frame without a mask: clients mask theirs"))
+        match (header.mask, self.masked) {
+            (None, true) => Err(fault(1002, "a frame without a mask: clients mask theirs")),
+            (Some(_), false) => Err(fault(1002, "a frame with a mask: servers send theirs without")),
+            (mask, _) => Ok(mask),
+        }
     }
 
     fn too_big(&self) -> Fault {
@@ -166,7 +180,7 @@ fn close_code(payload: &[u8]) -> Result<Option<u16>, Fault> {
 }
 
 /// RFC 6455, 5.3, eight bytes at a time.
-fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+pub(crate) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let [a, b, c, d] = mask;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, rest) = payload.as_chunks_mut::<8>();
