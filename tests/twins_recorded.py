@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from shoal import App, Command, Map, Settings, Twin, Value
+from shoal import App, Command, List, Map, Settings, Twin, Value
 
 
 def make(stop: Callable[[], object]) -> App[None]:
@@ -28,8 +28,13 @@ def make(stop: Callable[[], object]) -> App[None]:
     class Kinds(Twin):
         typed = Value(int)
         text = Value(str)
+        elements = List(Any, name="list")
         poke = Command(Any)
         fail = Command(Any)
+
+        @poke.handler
+        def on_poke(self, body: Any) -> None:
+            self.elements.append(body)
 
         @fail.handler
         def on_fail(self, body: Any) -> None:

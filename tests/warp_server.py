@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -27,14 +28,21 @@ class WarpServer:
     Plain GETs get ``pages`` by path, else 404 without a body, as Swim's servers answer.
     """
 
-    def __init__(self, answer: Answer, pages: dict[str, Any] | None = None, port: int = 0) -> None:
+    def __init__(
+        self, answer: Answer, pages: dict[str, Any] | None = None, port: int = 0, deauth: bool = False
+    ) -> None:
         self._answer = answer
         self._pages = pages or {}
         self._port = port
+        self._deauth = deauth
         self._open: set[ServerConnection] = set()
         # what clients have sent, in order
         self.heard: list[Envelope] = []
         self.subprotocols: list[str | None] = []
+        # the paths of upgrades, the claims of `@auth`, and the numbers in the headers of links
+        self.paths: list[str] = []
+        self.claims: list[str] = []
+        self.rates: list[str] = []
         # the codes of clients that have closed
         self.closed: list[int | None] = []
         self._changed = threading.Condition()
@@ -48,6 +56,7 @@ class WarpServer:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        """Ends connections with a word, and frees the port."""
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(10)
         assert not self._thread.is_alive()
@@ -107,6 +116,7 @@ class WarpServer:
 
     def _plain(self, connection: ServerConnection, request: Request) -> Response | None:
         if "Upgrade" in request.headers:
+            self.paths.append(request.path)
             return None
         page = self._pages.get(request.path)
         if page is None:
@@ -123,7 +133,12 @@ class WarpServer:
         self.subprotocols.append(connection.subprotocol)
         try:
             async for frame in connection:
+                if str(frame).startswith("@auth"):
+                    self.claims.append(str(frame))
+                    await connection.send("@deauthed" if self._deauth else "@authed")
+                    continue
                 envelope = read(str(frame))
+                self.rates += re.findall(r"^@(?:link|sync)\([^)]*?((?:,prio:[^,)]*)?(?:,rate:[^,)]*)?)\)", str(frame))
                 with self._changed:
                     self.heard.append(envelope)
                     self._changed.notify_all()

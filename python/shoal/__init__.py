@@ -3,14 +3,15 @@
 A twin is the live counterpart of one entity: a class of lanes and handlers (``Twin``), with a place in an ``App``.
 
 =============  ======================================================================================
-lanes          ``Value`` ``Map`` ``Command`` ``Local`` ``Alarm`` ``Members``
-links          ``Link`` ``MapLink`` ``EventLink`` ``Join`` ``JoinMap``
+lanes          ``Value`` ``Map`` ``List`` ``Command`` ``Local`` ``Alarm`` ``Members``
+links          ``Link`` ``MapLink`` ``ListLink`` ``EventLink`` ``Join`` ``JoinMap``
 folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
 time           ``self.after``, ``self.cancel``, ``@every``
 refusing       ``raise Reject(reason)``
 testing        ``with app.test() as t`` gives a ``Kit``
 data           ``recon.loads``, ``recon.dumps``: Swim's data language
-later          ``Supply`` ``Request`` ``Idle`` ``History`` ``Client``: typed, not carried out yet
+elsewhere      ``Client`` and ``AsyncClient``: the twins of a server, from scripts, notebooks and asyncio
+later          ``Supply`` ``Request`` ``Idle``: typed, not carried out yet
 =============  ======================================================================================
 """
 
@@ -19,18 +20,23 @@ from typing import TYPE_CHECKING
 from shoal.app import App, Sink, Source
 from shoal.duration import Seconds
 from shoal.errors import (
+    AskFailed,
     AskTimeout,
     ConfigError,
     DeclarationError,
     HandlerDeadline,
+    NoConnection,
     NoSuchTwin,
     NotInTurn,
+    NotShoal,
     OverLimit,
+    Refused,
     Reject,
     RemoteRead,
     RunFailed,
     ShoalError,
     TwinStopped,
+    Unlinked,
     Unset,
     WouldDeadlock,
     WrongThread,
@@ -45,7 +51,8 @@ from shoal.lanes.history import History, Stamped
 from shoal.lanes.join import Join, JoinMap, JoinView
 from shoal.lanes.lane import Lane, Num
 from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
-from shoal.lanes.link import EventLink, EventView, Link, LinkView, MapLink, MapLinkView
+from shoal.lanes.link import EventLink, EventView, Link, LinkView, ListLink, ListLinkView, MapLink, MapLinkView
+from shoal.lanes.list import List, ListView
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
@@ -60,7 +67,9 @@ from shoal.variables import Done, Save, Severity
 if TYPE_CHECKING:
     from shoal import recon as recon
     from shoal._core import DeadLetter
-    from shoal.client import Client, Live
+    from shoal.client.asynchronous import AsyncClient
+    from shoal.client.blocking import Client, Live, LiveEvents, LiveList, LiveMap
+    from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveList, AsyncLiveMap
     from shoal.testing import Kit, Population, Sent
 
 __all__ = [
@@ -69,7 +78,13 @@ __all__ = [
     "AlarmState",
     "App",
     "Ask",
+    "AskFailed",
     "AskTimeout",
+    "AsyncClient",
+    "AsyncLive",
+    "AsyncLiveEvents",
+    "AsyncLiveList",
+    "AsyncLiveMap",
     "Below",
     "Client",
     "Command",
@@ -94,7 +109,14 @@ __all__ = [
     "Latest",
     "Link",
     "LinkView",
+    "List",
+    "ListLink",
+    "ListLinkView",
+    "ListView",
     "Live",
+    "LiveEvents",
+    "LiveList",
+    "LiveMap",
     "Local",
     "Map",
     "MapLink",
@@ -104,14 +126,17 @@ __all__ = [
     "Mean",
     "Members",
     "Min",
+    "NoConnection",
     "NoSuchTwin",
     "NotInTurn",
+    "NotShoal",
     "Num",
     "OverLimit",
     "Params",
     "Point",
     "Population",
     "Pusher",
+    "Refused",
     "Reject",
     "RemoteRead",
     "Request",
@@ -132,6 +157,7 @@ __all__ = [
     "Twin",
     "TwinMeta",
     "TwinStopped",
+    "Unlinked",
     "Unset",
     "Value",
     "WouldDeadlock",
@@ -142,10 +168,18 @@ __all__ = [
 
 # Imported when they are first named: a run needs none of them.
 _LATER = {
-    "Client": "shoal.client",
+    "AsyncClient": "shoal.client.asynchronous",
+    "AsyncLive": "shoal.client.live",
+    "AsyncLiveEvents": "shoal.client.live",
+    "AsyncLiveList": "shoal.client.live",
+    "AsyncLiveMap": "shoal.client.live",
+    "Client": "shoal.client.blocking",
     "DeadLetter": "shoal.testing",
     "Kit": "shoal.testing",
-    "Live": "shoal.client",
+    "Live": "shoal.client.blocking",
+    "LiveEvents": "shoal.client.blocking",
+    "LiveList": "shoal.client.blocking",
+    "LiveMap": "shoal.client.blocking",
     "Population": "shoal.testing",
     "Sent": "shoal.testing",
 }

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import inspect as shape
 
+from shoal.conversion import convert
 from shoal.declaration import Body, BodyField, Kind
 from shoal.shapes import Misfit, allows_none, alternatives, information, literal_kind, rebuild, title
 from shoal.types import NATIVE, Form, form_of
@@ -189,7 +190,7 @@ def _tree_codec(body: BodyShape, paths: Sequence[Path], time: str, zone: tzinfo)
         key = source_time or own_time
         if key in instants and isinstance(tree, dict) and key in tree:
             tree = {**tree, key: _instant(tree[key], zone)}
-        made = _convert(tree, declared, lax)
+        made = convert(tree, declared, lax)
         slots = [_slot(made, path, encode, zone) for path, encode in readers]
         for number in clock:
             slots.insert(number, _instant(_slot(made, (time,), None, zone), zone))
@@ -203,25 +204,6 @@ def _tree_codec(body: BodyShape, paths: Sequence[Path], time: str, zone: tzinfo)
 
 def _is_time(info: shape.Type) -> bool:
     return any(isinstance(each, shape.DateTimeType) for each in alternatives(info))
-
-
-def _convert(tree: Any, declared: Any, lax: bool) -> Any:
-    try:
-        return msgspec.convert(tree, declared, strict=not lax, str_keys=True)
-    except msgspec.ValidationError as error:
-        # 3.0 is taken for a whole number, as the core does it; only then, so that unions keep what was written
-        try:
-            return msgspec.convert(_whole(tree), declared, strict=not lax, str_keys=True)
-        except msgspec.ValidationError:
-            raise error from None
-
-
-def _whole(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _whole(value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return [_whole(value) for value in tree]
-    return int(tree) if isinstance(tree, float) and tree.is_integer() else tree
 
 
 def _slot_form(info: shape.Type, path: Path) -> Callable[[Any], Any] | None:

@@ -82,6 +82,8 @@ class MapTable(msgspec.Struct):
     limit: int = 10_000
     settable: bool = False
     save: Save = "async"
+    # a list lane
+    ordered: bool = False
 
 
 class BodyField(msgspec.Struct):

@@ -125,3 +125,7 @@ class Refused(ShoalError):
 
 class NotShoal(ShoalError):
     """A server answers HTTP not as Shoal does: only WARP can be spoken with it."""
+
+
+class AskFailed(ShoalError):
+    """A request was not answered: its handler failed, nobody is there to answer it, or a bound was reached."""

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from shoal.errors import NoConnection, NotShoal, Refused
+from shoal.errors import AskTimeout, NoConnection, NotShoal, Refused
 from shoal.warp.address import Address
 
 # Bytes of one answer: above a server's `page_bytes`, and of any twin.
@@ -147,6 +147,24 @@ class Queries:
             raise NoConnection(f"{error}; the command may have been carried out") from None
         self._checked(answer)
 
+    def ask(self, node: str, lane: str, body: bytes, seconds: float | None = None) -> bytes:
+        """A request's reply as JSON, b"" for None; ``body`` is JSON. It is never sent twice.
+
+        Raises ``AskTimeout`` where no reply comes within ``seconds``, by default those of all answers.
+        """
+        self.close()  # a kept connection may be one that the server is closing
+        headers = {"Content-Type": "application/json"}
+        try:
+            answer = self._exchange("POST", _target(node, {"lane": lane}), body, headers, seconds)
+        except NoConnection as error:
+            if isinstance(error.__context__, TimeoutError) and self._made is not None:
+                self.close()
+                raise AskTimeout(
+                    f"{self.address}: no reply of {node} {lane} within {seconds or self._seconds:g} s"
+                ) from None
+            raise
+        return self._checked(answer)
+
     # -- HTTP
 
     def _get(self, path: str, parameters: dict[str, Any] = {}) -> bytes:  # noqa: B006
@@ -173,8 +191,10 @@ class Queries:
             return answer.body
         raise NotShoal(f"{self.address} is no Shoal server: HTTP status {answer.status} {answer.kind}".rstrip())
 
-    def _exchange(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> _Answer:
-        address, seconds = self.address, self._seconds
+    def _exchange(
+        self, method: str, target: str, body: bytes | None, headers: dict[str, str], within: float | None = None
+    ) -> _Answer:
+        address, seconds = self.address, within or self._seconds
         until = time.monotonic() + seconds
         query = f"{'&' if '?' in target else '?'}{address.query}" if address.query else ""
         try:
@@ -182,6 +202,8 @@ class Queries:
                 made = _connection(address, seconds)
                 made.connect()
                 self._made = made
+            elif self._made.sock is not None:
+                self._made.sock.settimeout(seconds)
             self._made.request(method, address.prefix + target + query, body, {"Accept": "application/json", **headers})
             response = self._made.getresponse()
             kind = (response.headers.get("Content-Type") or "").partition(";")[0].strip().lower()

@@ -9,7 +9,8 @@ from shoal.lanes.alarm import QUIET, Alarm, AlarmState
 from shoal.lanes.command import Command
 from shoal.lanes.join import Joined
 from shoal.lanes.lane import Declared, Lane
-from shoal.lanes.link import EventLink, Link, Linked, MapLink
+from shoal.lanes.link import EventLink, Link, Linked, ListLink, MapLink
+from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Group, Members
 from shoal.place import near
@@ -74,12 +75,16 @@ class Reader:
                 return ReadLink(self, lane)
             case MapLink():
                 return ReadMapLink(self, lane)
+            case ListLink():
+                return ReadListLink(self, lane)
             case Joined():
                 return ReadJoin(self, lane)
             case Lane():
                 return self._value(lane)
             case Map():
                 return self._entries(lane)
+            case List():
+                return self._elements(lane)
             case Members():
                 return Group(self, lane)
             case Declared():
@@ -99,15 +104,19 @@ class Reader:
         lane = self._schema.lanes.get(name)
         if isinstance(lane, Linked):
             raise NotInTurn(f"{lane._label} is opened and written through in the twin's own turns; a test reads it")
-        if not isinstance(lane, Lane | Map):
+        if not isinstance(lane, Lane | Map | List):
             raise AttributeError(
                 f"{self._schema.name} has no lane `{name}` that could be set; {near(name, self._schema.lanes)}"
             )
         if isinstance(lane, Map):
             raise WrongType(f"{lane._label}: set one entry: t.post(uri, {lane.name!r}, [key, value])")
         before = len(self._kit.dead_letters)
-        encode = lane.form.encoder(lane._label)
-        self._kit.post(self.uri, lane.name, value if encode is None else encode(value))
+        if isinstance(lane, List):
+            encode = lane.value_form.encoder("an element")
+            self._kit.post(self.uri, lane.name, [each if encode is None else encode(each) for each in value])
+        else:
+            encode = lane.form.encoder(lane._label)
+            self._kit.post(self.uri, lane.name, value if encode is None else encode(value))
         for letter in self._kit.dead_letters[before:]:
             if letter.lane == lane.name and letter.origin == "outside":
                 raise WrongType(f"{self.uri}: {letter.reason}")
@@ -139,6 +148,11 @@ class Reader:
         key, value = lane.key_form.decoder() or _same, lane.value_form.decoder() or _same
         entries = self._kit.shard.read_map(self._schema.population, self._params, lane.number)
         return Entries(lane, [(key(k), value(v)) for k, v in entries])
+
+    def _elements(self, lane: List[Any]) -> list[Any]:
+        value = lane.value_form.decoder() or _same
+        elements = self._kit.shard.read_map(self._schema.population, self._params, lane.number)
+        return [value(v) for _, v in elements]
 
     def _acknowledge(self, lane: Alarm, by: str) -> None:
         self._kit.post(self.uri, f"{lane.name}.ack", by)
@@ -200,6 +214,14 @@ class ReadMapLink(ReadOpened, Entries):
 
     def __init__(self, reader: Reader, lane: MapLink[Any, Any]) -> None:
         Entries.__init__(self, lane, list(reader._entries(lane).items()))
+        self._look(reader, lane)
+
+
+class ReadListLink(ReadOpened, list[Any]):
+    """A list link, as a test sees it: its copy's elements."""
+
+    def __init__(self, reader: Reader, lane: ListLink[Any]) -> None:
+        list.__init__(self, reader._elements(lane))
         self._look(reader, lane)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 from typing import Any, NamedTuple
+from urllib.parse import quote
 from uuid import UUID
 
 from shoal.declaration import Segment
@@ -39,6 +41,48 @@ class Route(NamedTuple):
                 for name, value in zip(self.parameters, values, strict=True)
             ]
         )
+
+    def uri(self, cls: type, values: tuple[Any, ...]) -> str:
+        """The node URI of one twin, encoded. Errors: WrongType as ``texts``, and for what no segment can be."""
+        texts = iter(self.texts(cls, values))
+        return "".join(
+            f"/{segment['literal'] if 'literal' in segment else _encoded(cls, segment['parameter'], next(texts))}"
+            for segment in self.segments
+        )
+
+    def matches(self, uri: str) -> bool:
+        """Whether a node URI in its normal form is one of these."""
+        parts = uri.split("/")[1:]
+        return len(parts) == len(self.segments) and all(
+            segment.get("literal", part) == part for segment, part in zip(self.segments, parts, strict=True)
+        )
+
+    @property
+    def beginning(self) -> str:
+        """The segments before the first parameter: ``/bus`` of ``/bus/{id}``."""
+        literals = itertools.takewhile(lambda segment: "literal" in segment, self.segments)
+        return "".join(f"/{segment.get('literal')}" for segment in literals)
+
+
+# Of one parameter, encoded or not: the server's bound (design: parameters of URIs).
+_MOST_BYTES = 1_024
+
+
+def _encoded(cls: type, name: str, text: str) -> str:
+    fault = (
+        "is empty"
+        if not text
+        else "cannot be . or .."
+        if text in (".", "..")
+        else "has a NUL"
+        if "\0" in text
+        else f"has over {_MOST_BYTES:,} bytes"
+        if len(text.encode()) > _MOST_BYTES
+        else ""
+    )
+    if fault:
+        raise WrongType(f"{{{name}}} of {cls.__name__} {fault}: {text[:40]!r}")
+    return quote(text, safe="")
 
 
 def _text(cls: type, name: str, value: Any) -> str:

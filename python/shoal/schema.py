@@ -30,6 +30,7 @@ from shoal.declaration import (
 from shoal.handlers import HOOKS, LINK_HOOKS, Found, Functions, is_async, marks, parameters, period_of, place_of, takes
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members
 from shoal.place import mistake
@@ -159,9 +160,7 @@ class Schema:
                 f"{reference._label} belongs to another class",
                 "a twin folds its own lanes; those of others are folded over a group: Mean(Bus.speed, over=buses)",
             )
-        if isinstance(reference, Command) != isinstance(found, Command) or isinstance(reference, Map) != isinstance(
-            found, Map
-        ):
+        if any(isinstance(reference, kind) != isinstance(found, kind) for kind in (Command, Map, List)):
             raise asking._mistake(f"{found._label} is {found._kind} here, and {reference._label} was {reference._kind}")
         return found  # type: ignore[return-value]
 
@@ -182,7 +181,7 @@ class Schema:
         self._decoders.append(decode or lane.form.decoder())
         self._encoders.append(lane.form.encoder(lane._label))
 
-    def add_map(self, lane: Map[Any, Any], table: MapTable, functions: tuple[Any, Any, Any, Any]) -> None:
+    def add_map(self, lane: Map[Any, Any] | List[Any], table: MapTable, functions: tuple[Any, Any, Any, Any]) -> None:
         self.maps.append(table)
         self._map_functions.append(functions)
 
@@ -402,6 +401,8 @@ class Schema:
                 )
             if isinstance(lane, Map):
                 self._watch({"map": lane.number}, each, function, (3,), "(self, key, new, old)")
+            elif isinstance(lane, List):
+                self._watch({"map": lane.number}, each, function, (3,), "(self, index, new, old)")
             else:
                 assert isinstance(lane, Lane)
                 self._watch({"column": lane.column}, each, function, (2, 1), "(self, new) or (self, new, old)")

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import inspect as shape
 
 from shoal._core import frozen
+from shoal.conversion import convert
 from shoal.declaration import ColumnType
 from shoal.errors import WrongType
 from shoal.shapes import SCALARS, Misfit, allows_none, alternatives, check_immutable, information, literal_kind, title
@@ -65,7 +66,7 @@ class Form(NamedTuple):
             return None
         if self.type is Any:
             return frozen
-        return functools.partial(msgspec.convert, type=self.type)
+        return functools.partial(convert, declared=self.type)
 
     def encoder(self, label: str) -> Callable[[Any], Any] | None:
         """The way back, which also checks what the column cannot; None where there is nothing to do.

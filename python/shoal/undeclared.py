@@ -19,7 +19,9 @@ def check_assignments(cls: type, ground: tuple[type, ...]) -> None:
         if owner in ground:
             continue
         for name, value in vars(owner).items():
-            function = inspect.unwrap(value) if inspect.isfunction(value) else getattr(value, "fset", None)
+            function = inspect.unwrap(value) if inspect.isfunction(value) else None
+            if isinstance(value, property):
+                function = value.fset
             if isinstance(function, FunctionType):
                 _check(cls, name, function.__code__)
 

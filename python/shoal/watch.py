@@ -113,12 +113,16 @@ class Lanes:
         self._number = number
         columns = enumerate(population.columns)
         self._columns = [(i, c.name, c.nullable) for i, c in columns if not c.name.startswith("_")]
-        self._maps = [(i, m.name) for i, m in enumerate(population.maps) if not m.name.startswith("_")]
+        self._maps = [(i, m.name, m.ordered) for i, m in enumerate(population.maps) if not m.name.startswith("_")]
         self._members = [(i, m.name) for i, m in enumerate(population.members) if not m.name.startswith("_")]
 
     @property
     def names(self) -> list[str]:
-        return [*(name for _, name, _ in self._columns), *(name for _, name in [*self._maps, *self._members])]
+        return [
+            *(name for _, name, _ in self._columns),
+            *(name for _, name, _ in self._maps),
+            *(name for _, name in self._members),
+        ]
 
     def of(self, parameters: tuple[str, ...]) -> dict[str, Any]:
         """Committed values by lane; ``NoSuchTwin``."""
@@ -128,10 +132,12 @@ class Lanes:
         for column, name, nullable in self._columns:
             value = self._shard.read(self._number, parameters, column)
             values[name] = _UNSET if value is None and not nullable else value
-        for number, name in self._maps:
+        for number, name, ordered in self._maps:
             entries = self._shard.read_map(self._number, parameters, number)
-            latest = ", ".join(f"{key}: {_text(value)}" for key, value in entries[-3:])
-            values[name] = f"{len(entries):,} entries" + (f", … {latest}" if latest else "")
+            latest = ", ".join(_text(value) if ordered else f"{key}: {_text(value)}" for key, value in entries[-3:])
+            values[name] = f"{len(entries):,} {'elements' if ordered else 'entries'}" + (
+                f", … {latest}" if latest else ""
+            )
         for number, name in self._members:
             values[name] = len(self._shard.read_members(self._number, parameters, number))
         return values

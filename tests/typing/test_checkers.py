@@ -49,6 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in APPLICATIONS:
         shutil.copy(ROOT / "examples" / f"{name}.py", folder)
     shutil.copy(HERE / "mistakes.py", folder)
+    page = (ROOT / "docs" / "client.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (folder / "client_page.py").write_text("\n".join(blocks))
     for name, make in EJECTED.items():
         file = write(folder / name, make())
         assert main(["twin", str(file), "--eject", str(folder / f"{file.stem}_ejected.py")]) == 0
@@ -142,6 +145,10 @@ def test_mypy_accepts_the_application(mypy: dict[str, list[int]], name: str) -> 
 @pytest.mark.parametrize("name", [*APPLICATIONS, *(f"{Path(name).stem}_ejected" for name in EJECTED)])
 def test_pyright_accepts_the_application(pyright: dict[str, list[int]], name: str) -> None:
     assert pyright.get(f"{name}.py") is None
+
+
+def test_checkers_accept_the_page_of_the_clients(mypy: dict[str, list[int]], pyright: dict[str, list[int]]) -> None:
+    assert (mypy.get("client_page.py"), pyright.get("client_page.py")) == (None, None)
 
 
 def test_mypy_finds_the_mistakes(mypy: dict[str, list[int]]) -> None:

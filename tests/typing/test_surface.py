@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 import shoal
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass
@@ -34,7 +37,20 @@ class Module:
 
 # What a caller writes without naming it; other dunder methods are the runtime's own matter.
 SPOKEN = {"__init__", "__call__", "__get__", "__set__", "__getattr__"} | {
-    f"__{name}__" for name in ("getitem", "setitem", "delitem", "iter", "len", "contains", "enter", "exit")
+    f"__{name}__"
+    for name in (
+        "getitem",
+        "setitem",
+        "delitem",
+        "iter",
+        "len",
+        "contains",
+        "enter",
+        "exit",
+        "aiter",
+        "aenter",
+        "aexit",
+    )
 }
 
 
@@ -67,10 +83,10 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _class(node: ast.ClassDef) -> Surface:
     surface = Surface([ast.unparse(base) for base in node.bases])
-    functions: dict[str, list[ast.FunctionDef]] = {}
+    functions: dict[str, list[Function]] = {}
     for each in _statements(node.body):
         match each:
-            case ast.FunctionDef() if not each.name.startswith("_") or each.name in SPOKEN:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() if not each.name.startswith("_") or each.name in SPOKEN:
                 functions.setdefault(each.name, []).append(each)
             case ast.AnnAssign(target=ast.Name(name)):
                 surface.attributes[name] = ast.unparse(each.annotation)
@@ -78,12 +94,12 @@ def _class(node: ast.ClassDef) -> Surface:
     return surface
 
 
-def _signatures(functions: list[ast.FunctionDef]) -> list[list[str]]:
+def _signatures(functions: Sequence[Function]) -> list[list[str]]:
     overloads = [each for each in functions if any(ast.unparse(d) == "overload" for d in each.decorator_list)]
     return [_signature(each) for each in overloads or functions[-1:]]
 
 
-def _signature(function: ast.FunctionDef) -> list[str]:
+def _signature(function: Function) -> list[str]:
     """One text a parameter, then the result."""
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
@@ -99,6 +115,7 @@ def _signature(function: ast.FunctionDef) -> list[str]:
     if arguments.kwarg:
         parts.append(_parameter(arguments.kwarg, None, "**"))
     prefix = "property " if any(ast.unparse(d) == "property" for d in function.decorator_list) else ""
+    prefix += "async " if isinstance(function, ast.AsyncFunctionDef) else ""
     parts.append(f"{prefix}-> {ast.unparse(function.returns) if function.returns else ''}")
     return parts
 

@@ -16,6 +16,7 @@ from wire import served
 from shoal import control, dead_letters, run
 from shoal.cli import main
 from shoal.cli.command import LONGEST_BODY
+from shoal.client.commands import PAUSE_SECONDS
 from shoal.declaration import Settings
 from shoal.infer import kinds, late, look
 from shoal.lanes import history
@@ -72,6 +73,15 @@ def test_the_session_of_the_page_is_what_is_said(tmp_path: Path, monkeypatch: py
     assert code_of(ROOT / "docs/twin.md") == [Path("grid.py").read_text("utf-8")]
 
 
+def test_the_clients_page_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app, *sessions = code_of(ROOT / "docs/client.md")
+    names: dict[str, Any] = {}
+    exec(app, names)
+    with served(names["app"], tmp_path) as server:
+        exec("\n".join(sessions).replace("localhost:9001", f"localhost:{server.port}"), names)
+    assert capsys.readouterr().out.splitlines()[-1] == "29.0"
+
+
 def test_the_protocols_code_runs() -> None:
     (code,) = code_of(ROOT / "docs/protocol.md")
     exec(code, {})
@@ -111,6 +121,9 @@ def test_the_pages_settings_are_those_of_the_code() -> None:
         ("256 MiB", LONGEST_ANSWER / (1 << 20)),
         ("1,000,000", Bounds().entries),
         ("1,000", Bounds().changes),
+        ("100,000", Bounds().events),
+        ("1,024", Bounds().commands),
+        ("50 ms", PAUSE_SECONDS * 1_000),
     ],
 )
 def test_the_pages_bounds_are_those_of_the_code(figure: str, value: float) -> None:

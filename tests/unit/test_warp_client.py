@@ -13,7 +13,7 @@ from warp_server import RECORDINGS, WarpServer, lane, replay
 
 from shoal._core import recon_tagged, warp_fields
 from shoal.errors import NoConnection, OverLimit, Unlinked
-from shoal.warp import Address, Bounds, Clear, Connection, Cut, Remove, Set, State, Update, split_node
+from shoal.warp import Address, Bounds, Clear, Connection, Cut, Element, Remove, Set, State, Update, split_node
 from shoal.warp.change import Change, change_of
 from shoal.warp.envelope import attribute, read, write
 
@@ -179,7 +179,7 @@ def test_an_attribute_ends_where_its_parentheses_close() -> None:
         ("@update(key:a)1", Update("a", 1)),
         ('@update(key:"rye bread")@loaf', Update("rye bread", {"@loaf": None})),
         ("@update(key:{a:1}){b:2}", Update({"a": 1}, {"b": 2})),
-        ("@update(index:0,key:k) v", Update("k", "v")),
+        ("@update(index:0,key:k) v", Element(0, "k", "v")),
         ("@update(key:a)", Update("a", None)),
         ("@update(key:)", Update(None, None)),
         ("@remove(key:5)", Remove(5)),

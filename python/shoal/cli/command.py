@@ -1,4 +1,4 @@
-"""``shoal command``: sends a command to a lane, or sets a value or map lane."""
+"""``shoal command``: sends a command to a lane, or sets a value, map or list lane."""
 
 import argparse
 import contextlib
@@ -16,6 +16,7 @@ examples:
   shoal command /bus/7 report '{speed: 31.5}'       the same in Recon
   shoal command /bus/7 report @fix.json             from a file
   shoal command /stock items '@remove(key:apples)'  an entry of a map lane
+  shoal command /bus/7 stops '@update(index:0) Airport'  an element of a list lane
 
 BODY is JSON if it parses as JSON, else Recon. A Shoal server answers when the
 command is done, or says why not; WARP tells only of nodes and lanes that miss."""
@@ -25,9 +26,11 @@ LONGEST_BODY = 64 << 20
 
 
 def add(commands: Any) -> None:
-    parser, option = add_command(commands, "command", "send a command to a lane, or set a value or map lane", MORE)
+    parser, option = add_command(
+        commands, "command", "send a command to a lane, or set a value, map or list lane", MORE
+    )
     option("node", metavar="NODE", help="the twin's address: /bus/7")
-    option("lane", metavar="LANE", help="a command lane, or a value or map lane that may be set")
+    option("lane", metavar="LANE", help="a command lane, or a value, map or list lane that may be set")
     option("body", metavar="BODY", nargs="?", default="", help="JSON or Recon, @FILE, - for the input, or none")
     add_server(option)
     parser.set_defaults(command=command)

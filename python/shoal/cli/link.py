@@ -19,13 +19,15 @@ examples:
   shoal link /bus/7 report --changes    what happens, not what is
 
 A map's lines are {"key":…,"value":…}, {"key":…,"removed":true} and
-{"cleared":true}. A link that breaks is made again."""
+{"cleared":true}, a list's {"index":…,"key":…,"value":…}, {"from":…,"to":…,"key":…},
+{"index":…,"key":…,"removed":true} and {"cleared":true}. A link that breaks is
+made again."""
 
 
 def add(commands: Any) -> None:
     parser, option = add_command(commands, "link", "follow a lane until Ctrl-C: every change as it comes", MORE)
     option("node", metavar="NODE", help="the twin's address: /bus/7")
-    option("lane", metavar="LANE", help="any lane: value, map, fold, members, command")
+    option("lane", metavar="LANE", help="any lane: value, map, list, fold, members, command")
     option("--changes", action="store_true", help="without the present state")
     option("--count", metavar="N", type=count, help="end after so many events")
     option("--rate", metavar="HZ", type=_rate, default=0.0, help="at most so many events a second")
@@ -113,7 +115,7 @@ class Lines:
 
 def plain(change: "Change") -> Any:
     """As the server's HTTP streams have it."""
-    from shoal.warp import Clear, Cut, Remove, Set, Update
+    from shoal.warp import Clear, Cut, Element, Move, Out, Remove, Set, Update
 
     match change:
         case Set(value):
@@ -124,6 +126,12 @@ def plain(change: "Change") -> Any:
             return {"key": key, "removed": True}
         case Clear():
             return {"cleared": True}
+        case Element(index, key, value):
+            return {"index": index, "key": key, "value": value}
+        case Move(from_, to, key):
+            return {"from": from_, "to": to, "key": key}
+        case Out(index, key):
+            return {"index": index, "key": key, "removed": True}
         case Cut(what, number):
             return {what: number}
 

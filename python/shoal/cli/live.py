@@ -44,11 +44,11 @@ class Live:
 
     def show(self, change: Change) -> None:
         from shoal.cli.link import plain
-        from shoal.warp import Update
+        from shoal.warp import Element, Move, Update
 
         self._events += 1
         self._last.append(plain(change))
-        if isinstance(change, Update):
+        if isinstance(change, Update | Element | Move):
             self._fresh.add(cell(change.key))
         if not self._changed:
             self._changed = True
@@ -83,7 +83,7 @@ class Live:
 
     def _body(self, rows: int) -> RenderableType:
         state = self._link.state
-        if state.kind == "map":
+        if state.kind in ("map", "list"):
             return self._map(rows)
         if not self._link.is_synced and not self._events:
             return Text("…", style="dim")
@@ -110,7 +110,12 @@ class Live:
             rows -= 1
             rest += 1
         entries = [(cell(key), value) for key, value in islice(state.items(), rows)]
-        grid = _grid(entries, self._fresh)
+        if state.kind == "list":
+            # by their places: keys are for machines
+            fresh = {str(index) for index, (key, _) in enumerate(entries) if key in self._fresh}
+            grid = _grid([(str(index), value) for index, (_, value) in enumerate(entries)], fresh)
+        else:
+            grid = _grid(entries, self._fresh)
         return Group(grid, Text(f"… and {rest:,} more", style="dim")) if rest > 0 else grid
 
 

@@ -39,6 +39,7 @@ class Command(Declared, Generic[B]):
     """A message that twins of this class take. ``time`` names the field that holds the event's own time."""
 
     _kind = "a command"
+    _links_as = "event"
     name: str
     # Set by _enter and _declare.
     number: int

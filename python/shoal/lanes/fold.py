@@ -11,6 +11,7 @@ from shoal.duration import Seconds, microseconds
 from shoal.errors import WrongType
 from shoal.lanes.command import Command
 from shoal.lanes.lane import MISSING, Declared, Lane
+from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members
 from shoal.lanes.path import fields_in
@@ -159,7 +160,7 @@ class Fold(Lane[V], _core.Cell):
             return Reads(command, fields.paths, None, None, form_of(Point))
         if isinstance(src, Command):
             return Reads(schema.own(src, self), (), None, None, None)
-        if isinstance(src, Map):
+        if isinstance(src, Map | List):
             return Reads(None, (), None, schema.own(src, self), None)
         if isinstance(src, Lane):
             lane = schema.own(src, self)

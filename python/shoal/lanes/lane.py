@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, overload
 
 from shoal.errors import DeclarationError
 from shoal.place import here, mistake
@@ -23,6 +23,8 @@ class Declared:
 
     # What users call this kind in messages: "a fold"
     _kind = "a lane"
+    # What a link to it holds, by `form`, or by `key_form` and `value_form`; "" where it cannot be linked
+    _links_as: Literal["", "value", "map", "list", "event"] = ""
 
     def __new__(cls, *arguments: Any, **options: Any) -> Self:
         # lanes of one column or table are native objects, which take no arguments
@@ -85,6 +87,7 @@ class Declared:
 class Lane(Declared, Generic[V_co]):
     """A lane that holds a value: others may fold it, watch it and link to it."""
 
+    _links_as = "value"
     name: str
     # Set by _enter and _resolve.
     column: int

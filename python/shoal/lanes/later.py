@@ -30,6 +30,7 @@ class Pusher(Protocol[B_in]):
 class Supply(Declared, Generic[V]):
     """Items that a twin pushes to those who listen; nothing is kept."""
 
+    _links_as = "event"
     name: str
 
     def __init__(self, type: TypeForm[V], /, *, name: str = "", unit: str = "", doc: str = "") -> None:

@@ -38,6 +38,7 @@ class Map(Declared, Generic[K, V], _core.Table):
     """Entries by key. Keys and values are of immutable types; ``limit`` bounds the entries of one twin."""
 
     _kind = "a map"
+    _links_as = "map"
     name: str
     # Set by _enter and _resolve.
     number: int

@@ -90,6 +90,7 @@ class Members(Declared, Generic[T]):
     """
 
     _kind = "a group"
+    _links_as = "map"
     # Set by _enter and _resolve.
     number: int
     by_columns: list[int] | None

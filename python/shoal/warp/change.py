@@ -1,4 +1,4 @@
-"""The body of an event, as what it changes: a value lane's value, or an entry of a map lane."""
+"""The body of an event, as what it changes: a value lane's value, an entry of a map lane, an element of a list lane."""
 
 from __future__ import annotations
 
@@ -27,14 +27,37 @@ class Clear(NamedTuple):
     pass
 
 
+class Element(NamedTuple):
+    """A list lane's element was put in at ``at``, or the one with this key has become another."""
+
+    at: int
+    key: Any
+    value: Any
+
+
+class Move(NamedTuple):
+    """A list lane's element was taken out and put in again, so that it stands at ``to``."""
+
+    from_: int
+    to: int
+    key: Any
+
+
+class Out(NamedTuple):
+    """A list lane's element, at ``at``, is gone. ``key`` is None where the server does not say it."""
+
+    at: int
+    key: Any
+
+
 class Cut(NamedTuple):
-    """A map lane kept only its first entries, or lost them: which are the first, only the server knows."""
+    """A lane kept only its first entries or elements, or lost them: which a map's are, only the server knows."""
 
     what: Literal["take", "drop"]
     number: int
 
 
-Change = Set | Update | Remove | Clear | Cut
+Change = Set | Update | Remove | Clear | Element | Move | Out | Cut
 
 
 def change_of(body: str, may_be_map: bool = True) -> Change:
@@ -69,8 +92,12 @@ def _of_map(name: str, inner: str, rest: str) -> Change | None:
     """None: a value that only looks like it."""
     if name == "clear" and not inner and not rest:
         return Clear()
-    if name in ("update", "remove"):
+    if name in ("update", "remove", "move"):
         slots = _loaded("{" + inner + "}")
+        if isinstance(slots, dict) and (change := _of_list(name, slots, rest)) is not None:
+            return change
+        if name == "move":
+            return None
         if isinstance(slots, dict) and "key" in slots:
             key = slots["key"]
         elif isinstance(slots, list) and len(slots) == 1:
@@ -85,3 +112,21 @@ def _of_map(name: str, inner: str, rest: str) -> Change | None:
         if isinstance(count, int) and not isinstance(count, bool):
             return Cut("take" if name == "take" else "drop", count)
     return None
+
+
+def _of_list(name: str, slots: dict[str, Any], rest: str) -> Change | None:
+    """None: it names no index, so it is a map's, or a value that only looks like it."""
+    key = slots.get("key")
+    if name == "move":
+        from_, to = _index(slots.get("from")), _index(slots.get("to"))
+        return None if from_ is None or to is None or rest else Move(from_, to, key)
+    at = _index(slots.get("index"))
+    if at is None:
+        return None
+    if name == "update":
+        return Element(at, key, value_of(rest))
+    return None if rest else Out(at, key)
+
+
+def _index(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.errors import NoConnection, OverLimit, ShoalError
+from shoal.errors import NoConnection, OverLimit, ShoalError, Unlinked
 from shoal.warp.address import Address
 from shoal.warp.envelope import read, write
-from shoal.warp.link import Link, reason_of, unlinked
+from shoal.warp.link import Link, Listener, reason_of, unlinked
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -51,6 +51,10 @@ class Bounds:
     changes: int = 1_000
     # entries of a map
     entries: int = 1_000_000
+    # events of a command or supply lane that wait for one who iterates them
+    events: int = 100_000
+    # commands that wait for a connection that is down
+    commands: int = 1_024
 
 
 class Connection:
@@ -67,9 +71,12 @@ class Connection:
         bounds: Bounds = Bounds(),
         on_break: Callable[[str, float], None] = lambda reason, pause: None,
         on_return: Callable[[], None] = lambda: None,
+        claims: str = "",
     ) -> None:
+        """``claims``: Recon, the body of ``@auth``, which is sent first; a server that refuses them ends all."""
         self.address = address
         self.bounds = bounds
+        self._claims = claims
         self._on_break = on_break
         self._on_return = on_return
         self._links: dict[tuple[str, str], Link] = {}
@@ -81,10 +88,16 @@ class Connection:
         self._failed: ShoalError | None = None
         # breaks so far
         self._breaks = 0
+        # set while the connection is open and its links are asked for; also when it has failed for good
+        self._up = asyncio.Event()
+        # one command at a time waits and is written, so that they keep their order
+        self._turnstile = asyncio.Lock()
+        self._commands_waiting = 0
 
     async def __aenter__(self) -> Self:
         self._socket = await self._open()
         self._reading = asyncio.create_task(self._read_on())
+        self._up.set()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -96,23 +109,43 @@ class Connection:
                 await self._reading
         if self._socket is not None:
             await self._socket.close()
+        self._failed = self._failed or NoConnection(f"{self.address}: the connection is closed")
+        self._up.set()
         self._end_all(None)
 
-    async def link(self, node: str, lane: str, *, sync: bool = True, rate: float = 0.0, follow: bool = False) -> Link:
+    @property
+    def is_up(self) -> bool:
+        return self._up.is_set() and self._failed is None
+
+    async def link(
+        self,
+        node: str,
+        lane: str,
+        *,
+        sync: bool = True,
+        rate: float = 0.0,
+        prio: float = 0.0,
+        follow: Listener | bool = False,
+    ) -> Link:
         """Asks for a link; its ``opened`` waits for the answer.
 
-        ``sync`` False: no present state, changes only. ``rate``: events a second at most, 0 for all. ``follow``: each
-        change is kept for ``Link.changes`` from the first one on, which must then be iterated. A lane can be linked
-        once on a connection: ``ValueError``. Raises ``NoConnection`` after the connection has failed for good.
+        ``sync`` False: no present state, changes only. ``rate``: events a second at most, 0 for all. ``prio``: a server
+        may send higher ones first. ``follow`` True: each change is kept for ``Link.changes`` from the first one on,
+        which must then be iterated; a ``Listener`` hears each at once. A lane can be linked once on a connection:
+        ``ValueError``. Raises ``NoConnection`` after the connection has failed for good.
         """
         place = _place(node, lane)
         if place in self._links:
             raise ValueError(f"{node} {lane} is linked already on this connection")
         if self._failed is not None:
             raise self._failed
-        link = self._links[place] = Link(self, node, lane, sync, rate, follow)
+        link = self._links[place] = Link(self, node, lane, sync, (rate, prio), follow)
         await self._send(link.request())
         return link
+
+    async def sync(self, link: Link) -> None:
+        """Asks for the present state of a link that was opened without, now and after each break."""
+        await self._send(link.want_state())
 
     async def unlink(self, link: Link, seconds: float | None = None) -> bool:
         """As ``Link.close``. False: the server has not answered within ``seconds``, or else ``close_seconds``."""
@@ -130,7 +163,81 @@ class Connection:
         except TimeoutError:
             return False
         finally:
-            self._leaving.pop(place, None)
+            if self._leaving.get(place) is left:
+                del self._leaving[place]
+
+    async def post(self, node: str, lane: str, body: str, seconds: float) -> None:
+        """Hands a command to the open connection, after those that wait already; ``body`` is Recon.
+
+        Raises ``NoConnection`` where none is open within ``seconds``: the command is not sent then, unless the message
+        says that it may have been. ``OverLimit`` where ``Bounds.commands`` wait already for one that is down.
+        """
+        if not self._up.is_set() and self._commands_waiting >= self.bounds.commands:
+            raise OverLimit(
+                f"{self.address}: the connection is down and {self._commands_waiting:,} commands wait for it, "
+                f"which is the client's bound; {node} {lane} is not sent"
+            )
+        self._commands_waiting += 1
+        try:
+            async with asyncio.timeout(seconds), self._turnstile:
+                while not await self._hand_over(node, lane, body):
+                    pass
+        except TimeoutError:
+            raise NoConnection(
+                f"{self.address}: no connection within {seconds:g} s; the command to {node} {lane} is not sent"
+            ) from None
+        finally:
+            self._commands_waiting -= 1
+
+    async def _hand_over(self, node: str, lane: str, body: str) -> bool:
+        """False: the connection has broken before."""
+        from websockets.exceptions import ConnectionClosed
+        from websockets.protocol import State
+
+        await self._up.wait()
+        if self._failed is not None:
+            raise self._failed
+        made = self._socket
+        assert made is not None
+        if made.state is not State.OPEN:
+            # its end is being read
+            self._up.clear()
+            return False
+        try:
+            await made.send(write("command", node, lane, body))
+        except ConnectionClosed:
+            raise NoConnection(
+                f"{self.address}: the connection broke; the command to {node} {lane} may have been carried out"
+            ) from None
+        return True
+
+    async def answers(self, node: str, lane: str) -> bool:
+        """Whether the node is there; whoever gets the answer knows that all that was sent before has been read.
+
+        ``lane`` must be none of its lanes: the question changes nothing then. Raises ``NoConnection`` where no answer
+        comes, or the connection breaks.
+        """
+        breaks = self._breaks
+        link = await self.link(node, lane, sync=False)
+        try:
+            await link.opened()
+            there = True
+        except Unlinked as error:
+            there = error.reason != "nodeNotFound"
+        finally:
+            await self._end(link)
+        if self._breaks != breaks:
+            raise NoConnection(f"{self.address}: the connection broke")
+        return there
+
+    async def _end(self, link: Link) -> None:
+        """Without waiting for the answer. Swim's Java server answers no second link to a lane that it has refused,
+        before it is unlinked.
+        """
+        if self._links.get(_place(link.node, link.lane)) is link:
+            del self._links[_place(link.node, link.lane)]
+        link.end(None)
+        await self._send(write("unlink", link.node, link.lane))
 
     async def command(self, node: str, lane: str, body: str = "") -> None:
         """Sends a command; ``body`` is Recon. WARP has no answer to it.
@@ -155,7 +262,7 @@ class Connection:
 
     async def _open(self) -> ClientConnection:
         from websockets.asyncio.client import connect
-        from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
         from shoal._core import __version__
 
@@ -174,6 +281,8 @@ class Connection:
                 ping_timeout=None,
                 max_size=bounds.message_bytes,
             )
+            if self._claims:
+                await made.send(f"@auth{self._claims}")
         except ConnectionRefusedError:
             raise NoConnection(f"nobody listens at {self.address}") from None
         except TimeoutError:
@@ -184,6 +293,8 @@ class Connection:
             raise NoConnection(
                 f"{self.address} refuses a WebSocket: HTTP status {error.response.status_code}"
             ) from None
+        except ConnectionClosed as closed:
+            raise NoConnection(f"{self.address}: {_closing(closed)}") from None
         except (InvalidHandshake, InvalidURI, EOFError) as error:
             raise NoConnection(f"{self.address} does not speak WebSocket: {_words(error)}") from None
         except OSError as error:
@@ -202,13 +313,18 @@ class Connection:
             self._failed = NoConnection(f"{self.address}: {type(error).__name__}: {error}")
             self._failed.__cause__ = error
         self._end_all(self._failed)
+        # whoever waits for a connection hears of the failure
+        self._up.set()
 
     async def _read_and_reopen(self) -> None:
         while True:
             reason = await self._read()
             self._breaks += 1
+            self._up.clear()
             for left in self._leaving.values():
                 left.set()
+            for link in list(self._links.values()):
+                link.broke(reason)
             pause = self.bounds.first_pause
             while True:
                 shortened = pause * random.uniform(0.5, 1.0)
@@ -222,6 +338,7 @@ class Connection:
                     reason = str(error)
             for link in list(self._links.values()):
                 await self._send(link.request())
+            self._up.set()
             self._on_return()
 
     async def _read(self) -> str:
@@ -238,6 +355,11 @@ class Connection:
                     words = _FAULTS[closed.sent.code].format(most=self.bounds.message_bytes)
                     raise NoConnection(f"{self.address} {words}") from None
                 return _closing(closed)
+            if str(frame).startswith(("@authed", "@deauthed")):
+                if frame[1] == "d":
+                    await made.close(1000)
+                    raise NoConnection(f"{self.address} does not accept the token")
+                continue
             try:
                 envelope = read(str(frame))
             except ValueError as error:
@@ -259,7 +381,7 @@ class Connection:
                     await self._send(answer)
 
     async def _unlinked(self, place: tuple[str, str], reason: str) -> None:
-        if (left := self._leaving.get(place)) is not None:
+        if (left := self._leaving.pop(place, None)) is not None:
             left.set()
             return
         link = self._links.get(place)

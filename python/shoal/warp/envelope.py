@@ -37,9 +37,9 @@ def read(frame: str) -> Envelope:
     return Envelope(tag, node, lane, body)
 
 
-def write(tag: str, node: str, lane: str, body: str = "", rate: float = 0.0) -> str:
-    """``rate`` is of links and syncs: events a second at most, 0 for all."""
-    numbers = f",rate:{rate:g}" if rate else ""
+def write(tag: str, node: str, lane: str, body: str = "", rate: float = 0.0, prio: float = 0.0) -> str:
+    """``rate`` and ``prio`` are of links and syncs: events a second at most, 0 for all; higher ones go first."""
+    numbers = (f",prio:{prio:g}" if prio else "") + (f",rate:{rate:g}" if rate else "")
     between = " " if body and body[0] not in '@{"%' else ""
     return f"@{tag}(node:{_text(node)},lane:{_text(lane)}{numbers}){between}{body}"
 

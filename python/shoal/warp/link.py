@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from shoal.errors import NoConnection, ShoalError, Unlinked
 from shoal.warp.change import Change, Cut, change_of, value_of
@@ -25,6 +25,25 @@ UNKNOWN = {
 }
 
 
+class Listener(Protocol):
+    """Hears what happens to a link, in its connection's loop: each change in order, none waits for it."""
+
+    @property
+    def holds(self) -> Literal["", "value", "map", "list"]:
+        """What the lane holds, if that is known before it tells: a value may look like the change of a map."""
+
+    def linked(self) -> None: ...
+    def changed(self, change: Change) -> None:
+        """The link's state has it already. What a sync after a break tells again is not heard."""
+
+    def synced(self) -> None: ...
+    def broke(self, reason: str) -> None:
+        """The connection is gone; the link comes back with it."""
+
+    def ended(self, error: ShoalError | None) -> None:
+        """For good. None: it was closed here."""
+
+
 class Link:
     """Made by ``Connection.link``; used in the connection's loop.
 
@@ -32,25 +51,40 @@ class Link:
     ``Bounds.changes`` wait for it, then the connection is not read until it goes on, and the server conflates.
     """
 
-    def __init__(self, connection: Connection, node: str, lane: str, sync: bool, rate: float, follow: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        node: str,
+        lane: str,
+        sync: bool,
+        pace: tuple[float, float],
+        follow: Listener | bool,
+    ) -> None:
+        """``pace``: rate and prio."""
         self.node = node
         self.lane = lane
         self.state = State(connection.bounds.entries)
         # The server has told the present state: what came since is newer.
         self.is_synced = False
-        # Something came with the sync: the lane has a value, or a map has entries.
+        # Something came with the sync: the lane has a value, or a map or list has entries.
         self.has_state = False
         self._connection = connection
         self._wants_state = sync
-        self._rate = rate
+        self._rate, self._prio = pace
         self._bounds = connection.bounds
         self._linked = asyncio.Event()
         self._synced = asyncio.Event()
         self._was_linked = False
+        self._was_synced = False
         self._ended = False
         self._error: ShoalError | None = None
+        self._listener = None if isinstance(follow, bool) else follow
+        if self._listener is not None:
+            self.state.kind = self._listener.holds
         # None: nobody iterates. Its bound is checked by `put`; None in it is the end.
-        self._waiting: asyncio.Queue[Change | None] | None = asyncio.Queue(self._bounds.changes) if follow else None
+        self._waiting: asyncio.Queue[Change | None] | None = (
+            asyncio.Queue(self._bounds.changes) if follow is True else None
+        )
 
     # -- what a program does with it
 
@@ -95,31 +129,53 @@ class Link:
         self._synced.clear()
         self.is_synced = False
         self.state.begin()
-        return write("sync" if self._wants_state else "link", self.node, self.lane, rate=self._rate)
+        tag = "sync" if self._wants_state else "link"
+        return write(tag, self.node, self.lane, rate=self._rate, prio=self._prio)
+
+    def want_state(self) -> str:
+        """The frame that asks for the state of a link that was opened without."""
+        self._wants_state = True
+        return self.request()
+
+    def broke(self, reason: str) -> None:
+        """The connection is gone: what it holds may be old."""
+        self.is_synced = False
+        self._linked.clear()
+        self._synced.clear()
+        if self._listener is not None:
+            self._listener.broke(reason)
 
     async def hear(self, tag: str, body: str) -> str | None:
         """An envelope of the server; the frame to answer it with, if any."""
         if tag == "linked":
-            self._was_linked = True
-            self._linked.set()
+            self._now_linked()
         elif tag == "event":
-            self._was_linked = True
-            self._linked.set()
+            self._now_linked()
             change = change_of(body, self.state.kind != "value")
-            if isinstance(change, Cut):
+            if isinstance(change, Cut) and self.state.kind != "list":
                 self.state.begin()
                 return write("sync", self.node, self.lane)
+            told_before = self._was_synced and not self.is_synced and self.state.has(change)
             self.state.apply(change)
-            await self._put(change)
+            await self._put(change, told_before)
         elif tag == "synced":
+            self._now_linked()
             if self._wants_state:
                 for gone in self.state.end():
                     await self._put(gone)
-            self._linked.set()
-            self.has_state = self.has_state or bool(self.state.kind)
-            self.is_synced = True
+            self.has_state = self.has_state or self.state.is_told
+            self.is_synced = self._was_synced = True
             self._synced.set()
+            if self._listener is not None:
+                self._listener.synced()
         return None
+
+    def _now_linked(self) -> None:
+        first = not self._linked.is_set()
+        self._was_linked = True
+        self._linked.set()
+        if first and self._listener is not None:
+            self._listener.linked()
 
     def may_come_back(self, reason: str) -> bool:
         """It was linked before a break, and the server that is there now does not know the node yet."""
@@ -131,12 +187,16 @@ class Link:
         self._error = self._error or error
         self._linked.set()
         self._synced.set()
+        if self._listener is not None:
+            self._listener.ended(self._error)
         if self._waiting is not None:
             if self._waiting.full():
                 return  # `changes` sees that it has ended when it has emptied the queue
             self._waiting.put_nowait(None)
 
-    async def _put(self, change: Change) -> None:
+    async def _put(self, change: Change, told_before: bool = False) -> None:
+        if self._listener is not None and not told_before:
+            self._listener.changed(change)
         if self._waiting is not None:
             await self._waiting.put(change)
 

@@ -11,6 +11,8 @@ use crate::turn::{Refusal, Turn, Within};
 use crate::undo::Log;
 use crate::value::Value;
 
+mod list;
+
 impl Shard {
     /// Writes a lane and steps its folds.
     #[inline]

@@ -127,7 +127,7 @@ pub struct MapDecl {
     pub settable: bool,
     #[serde(default)]
     pub save: Save,
-    /// A list: elements in an order of their own, by their stable keys.
+    /// A list lane: its entries have places, which may change; their keys are of any type.
     #[serde(default)]
     pub ordered: bool,
 }

@@ -7,7 +7,7 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
 use crate::fold;
 use crate::population::column::fit;
 use crate::population::{PopulationId, TwinId};
-use crate::serve::operation_of;
+use crate::serve::{list, operation_of};
 use crate::shard::{Held, Newborn, Shard};
 use crate::time::time_of;
 use crate::timers::{TimerKey, TimerNumber};
@@ -54,10 +54,17 @@ impl Shard {
                 Err((kind, reason)) => return self.dead(envelope, kind, &reason),
             }
         }
-        // what a link writes has the form that it has on the wire
-        if let (Lane::Map(_), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
+        if let (Lane::Map(map), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
+            && self.is_list(population, *map)
+        {
+            match list::operation(tree) {
+                Ok(body) => envelope.body = body,
+                Err(reason) => return self.dead(envelope, Kind::Invalid, reason),
+            }
+        } else if let (Lane::Map(_), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
             && let Some(body) = operation_of(tree)
         {
+            // what a link writes has the form that it has on the wire
             envelope.body = body;
         }
         match envelope.lane {
@@ -257,6 +264,10 @@ impl Shard {
         self.deliver(envelope)
     }
 
+    pub(crate) fn is_list(&self, population: PopulationId, map: u16) -> bool {
+        self.populations[population.0 as usize].table.maps[map as usize].is_ordered()
+    }
+
     pub(crate) fn lane_named(&self, population: PopulationId, name: &str) -> Result<Lane, (Kind, String)> {
         let decl = &self.populations[population.0 as usize].decl;
         if !name.starts_with('_') {
@@ -344,7 +355,10 @@ impl Shard {
             Lane::Map(map) => {
                 self.open(population, row, twin, hops);
                 let slots = if bulk.is_some() { Vec::new() } else { self.turn.record.slots.clone() };
+                let is_list = self.is_list(population, map);
                 let done = match slots.as_slice() {
+                    [] if is_list => bulk.map_or(Ok(()), |bulk| self.list_bulk(crate::turn::Within::Open, map, bulk)),
+                    slots if is_list => self.list_operation(crate::turn::Within::Open, map, slots),
                     [] => bulk.map_or(Ok(()), |bulk| self.map_bulk(crate::turn::Within::Open, map, bulk)),
                     [key, value] => self.map_put(crate::turn::Within::Open, map, key.clone(), value.clone()),
                     [key] => {

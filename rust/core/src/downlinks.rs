@@ -2,6 +2,7 @@
 //! or a map that its turns write; when such a turn is kept, links are opened and closed here. What a linked lane's turn has
 //! done is told to those who link it between two turns, each in a turn of its own, before any new outside work.
 
+mod copying;
 mod far;
 mod near;
 mod targets;
@@ -108,7 +109,7 @@ enum News {
     Linked,
     /// The present state, all of it.
     Sync,
-    /// All of the present state has come; of a map, with these keys (`Operation::key`).
+    /// All of the present state has come; of a map or a list, with these keys (`key_text`).
     Synced(Option<Arc<FxHashSet<Bytes>>>),
     Unlinked(EcoString),
     Failed(EcoString),
@@ -375,6 +376,11 @@ impl Downlinks {
         }
         found
     }
+}
+
+/// Tells the keys of maps and lists apart.
+fn key_text(key: &Value) -> Bytes {
+    Operation::Remove(key.clone()).key()
 }
 
 /// One bit for each column and map of a class that says which twins are linked; empty where there is none.

@@ -51,7 +51,8 @@ pub enum Lane {
     Named(EcoString),
     /// A value lane that is set.
     Column(u16),
-    /// A map lane one of whose entries is set: the body is `[key, value]`; of an `[key]` it is removed.
+    /// A map lane one of whose entries is set: the body is `[key, value]`; of an `[key]` it is removed. Or a list lane:
+    /// `serve::list` says what its body is.
     Map(u16),
 }
 
@@ -63,7 +64,7 @@ pub enum Body {
     Tree(Value),
     /// Validated: the slots of the command's body. A `Tree` command's tree is in the record too.
     Record(Record),
-    /// What is done to a whole map lane.
+    /// What is done to a whole map or list lane.
     Bulk(Bulk),
 }
 

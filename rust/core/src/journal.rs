@@ -513,7 +513,7 @@ impl Shard {
                 waiter.answer(answer);
             }
         }
-        self.links.flush();
+        self.flush_links();
         self.remotes.flush();
     }
 }

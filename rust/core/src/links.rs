@@ -12,7 +12,7 @@ use crate::outbox::{Item, LinkNumber, Overflow};
 use crate::peer::{Form, Peer, PeerId};
 use crate::population::PopulationId;
 use crate::shard::Class;
-use crate::undo::{Log, Undo};
+use crate::undo::Log;
 use crate::value::Value;
 
 mod event;
@@ -67,6 +67,8 @@ enum News {
     Written,
     Key(Value),
     Cleared,
+    /// What was done to a list.
+    List(Operation),
     /// A command's body, in both forms where they are wanted.
     Body(Value),
     Member {
@@ -316,7 +318,10 @@ impl Links {
                     any = true;
                 }
                 Place::Map(map) if touched(columns + map as usize) => {
-                    audience.note_map(map, class, log);
+                    match class.table.maps[map as usize].is_ordered() {
+                        true => audience.note_list(map, log),
+                        false => audience.note_map(map, class, log),
+                    }
                     any = true;
                 }
                 _ => {}
@@ -362,14 +367,14 @@ impl Links {
             self.tell(population, row, &classes[population.0 as usize], commit);
         }
         self.pending = pending;
-        self.end_slow();
+        self.end_slow(classes, commit);
     }
 
     /// The same for one twin, before its next turn or for a link that is about to see its state.
-    pub fn publish_one(&mut self, population: PopulationId, row: u32, class: &Class, commit: u64) {
+    pub fn publish_one(&mut self, population: PopulationId, row: u32, classes: &[Class], commit: u64) {
         if self.has_news(population, row) {
-            self.tell(population, row, class, commit);
-            self.end_slow();
+            self.tell(population, row, &classes[population.0 as usize], commit);
+            self.end_slow(classes, commit);
         }
     }
 
@@ -393,9 +398,17 @@ impl Links {
     }
 
     /// Links and connections whose queues are full.
-    fn end_slow(&mut self) {
+    fn end_slow(&mut self, classes: &[Class], commit: u64) {
+        let mut renewed = Vec::new();
         while let Some((peer, population, row, place, overflow)) = self.slow.pop() {
             match overflow {
+                Overflow::Link if is_list(&classes[population.0 as usize], place) => {
+                    let at = (population, row, place);
+                    if !renewed.contains(&(peer.id, at)) {
+                        renewed.push((peer.id, at));
+                        self.renew(&peer, at, &classes[population.0 as usize], commit);
+                    }
+                }
                 Overflow::Link => {
                     let reason = format!("{} events wait already (link_queue): read faster", peer.bounds.queue_events);
                     self.end(&peer, (population, row, place), &reason);
@@ -403,6 +416,21 @@ impl Links {
                 Overflow::Peer => self.abandon(&peer),
             }
         }
+    }
+
+    /// As many operations of a list wait as may: the list as it is now takes their place.
+    fn renew(&mut self, peer: &Arc<Peer>, at: (PopulationId, u32, Place), class: &Class, commit: u64) {
+        let (population, row, place) = at;
+        // what has been done to it meanwhile is in what it is now
+        self.tell(population, row, class, commit);
+        let (Some(link), Place::Map(map)) = (self.find(peer.id, population, row, place), place) else { return };
+        let Some((node, lane)) = self.spelling(at, LinkId { peer: peer.id, number: link }) else { return };
+        let operations = std::iter::once(Operation::Clear).chain(elements(class, row, map));
+        let frames = operations.map(|operation| event::event(peer.form, &node, &lane, &operation, commit)).collect();
+        if peer.outbox().renew(link, frames).is_err() {
+            self.abandon(peer);
+        }
+        self.touch(peer);
     }
 
     /// Puts an answer into a link's queue.
@@ -443,7 +471,7 @@ impl Links {
     }
 
     /// Writes what the sockets take at once. Gives the number of connections written to.
-    pub fn flush(&mut self) -> usize {
+    pub fn flush(&mut self, classes: &[Class], commit: u64) -> usize {
         for peer in std::mem::take(&mut self.fenced) {
             self.touch(&peer);
         }
@@ -472,7 +500,7 @@ impl Links {
                 self.slow.push((peer, population, row, place, overflow));
             }
         }
-        self.end_slow();
+        self.end_slow(classes, commit);
         count
     }
 }
@@ -481,6 +509,21 @@ fn touch(touched: &mut Vec<Arc<Peer>>, peer: &Arc<Peer>) {
     if peer.touch() {
         touched.push(Arc::clone(peer));
     }
+}
+
+fn is_list(class: &Class, place: Place) -> bool {
+    matches!(place, Place::Map(map) if class.table.maps[map as usize].is_ordered())
+}
+
+/// What a list holds, as operations on an empty one.
+pub fn elements(class: &Class, row: u32, map: u16) -> impl Iterator<Item = Operation> {
+    let table = &class.table.maps[map as usize];
+    let element = move |(index, slot): (usize, u32)| Operation::Element {
+        index: index as u32,
+        key: table.key(slot),
+        value: table.value(slot),
+    };
+    table.slots(row).enumerate().map(element)
 }
 
 /// What a peer has asked for with `link` or `sync`.
@@ -510,10 +553,7 @@ impl Audience {
                 self.news.clear();
                 self.news.push(News::Cleared);
             }
-            let slot = match entry {
-                Undo::Entry { map: of, slot, .. } | Undo::Presence { map: of, slot, .. } if *of == map => *slot,
-                _ => continue,
-            };
+            let Some(slot) = entry.slot(map) else { continue };
             let key = table.key(slot);
             if !self.news.iter().rev().take(8).any(|known| matches!(known, News::Key(known) if *known == key)) {
                 self.news.push(News::Key(key));
@@ -522,6 +562,16 @@ impl Audience {
         if cleared.next().is_some() {
             self.news.clear();
             self.news.push(News::Cleared);
+        }
+    }
+
+    /// What a turn has done to a list, all of it; a clear makes what was before it void.
+    fn note_list(&mut self, map: u16, log: &Log) {
+        for (_, operation) in log.lists.iter().filter(|(of, _)| *of == map) {
+            if *operation == Operation::Clear {
+                self.news.clear();
+            }
+            self.news.push(News::List(operation.clone()));
         }
     }
 
@@ -537,6 +587,7 @@ impl Audience {
                 }
             }
             (News::Cleared, _) => Operation::Clear,
+            (News::List(operation), _) => operation,
             (News::Body(body), _) => Operation::Body(body),
             (News::Member { uri, joined: true }, _) => Operation::Update(Value::Text(uri), Value::Bool(true)),
             (News::Member { uri, joined: false }, _) => Operation::Remove(Value::Text(uri)),
@@ -565,7 +616,7 @@ impl Audience {
                 Operation::Update(..) | Operation::Remove(_) => Item::Entry(key.clone(), frame),
                 Operation::Clear => Item::Clear(frame),
                 // an operation on a list holds for the list as the one before it has left it
-                Operation::Element { .. } | Operation::Move { .. } | Operation::Out { .. } => Item::Ordered(frame),
+                Operation::Element { .. } | Operation::Move { .. } | Operation::Out { .. } => Item::Delta(frame),
                 Operation::Body(_) | Operation::Take(_) | Operation::Drop(_) => Item::Ordered(frame),
             };
             if let Err(overflow) = listener.peer.outbox().put(listener.link, item) {

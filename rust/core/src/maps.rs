@@ -1,5 +1,5 @@
 //! Map lanes: a child table of a population, (twin, key) → value, with an insertion number per entry. A twin without
-//! entries costs nothing.
+//! entries costs nothing. A list lane is one whose entries stand by labels that may change: `order`.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -13,6 +13,10 @@ use crate::population::chunk::{Chunked, inline_view};
 use crate::population::column::Column;
 use crate::value::Value;
 
+mod order;
+
+use order::Order;
+
 const NONE: u32 = u32::MAX;
 
 /// Words of 64 slots of a chunk: a batch of turns writes entries all over a large table, and a snapshot before it has each
@@ -23,7 +27,8 @@ pub const WORDS: usize = 4;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Owner {
     pub row: u32,
-    /// The insertion number, counted over the whole table; never reused.
+    /// The insertion number, counted over the whole table; never reused. Of a list its label: below those of the elements
+    /// behind it.
     pub number: u64,
 }
 
@@ -59,8 +64,11 @@ pub struct MapTable {
     neighbours: Chunked<Neighbours>,
     index: HashTable<u32>,
     ends: FxHashMap<u32, Ends>,
+    /// A list's, instead of neighbours and ends.
+    order: Option<Order>,
     free: Vec<u32>,
     used: u32,
+    /// Of a list `order::END` and the key that its next element gets.
     next_number: u64,
     /// The entry that was found last, linked still, or NONE: what reads an entry often writes it next.
     found: Cell<u32>,
@@ -78,9 +86,10 @@ impl MapTable {
             neighbours: Chunked::default(),
             index: HashTable::new(),
             ends: FxHashMap::default(),
+            order: decl.ordered.then(Order::default),
             free: Vec::new(),
             used: 0,
-            next_number: 0,
+            next_number: if decl.ordered { order::END } else { 0 },
             found: Cell::new(NONE),
             changed: Segments::default(),
             limit: decl.limit,
@@ -96,7 +105,10 @@ impl MapTable {
     }
 
     pub fn len(&self, row: u32) -> usize {
-        self.ends.get(&row).map_or(0, |ends| ends.length as usize)
+        match &self.order {
+            Some(order) => order.of(row).len(),
+            None => self.ends.get(&row).map_or(0, |ends| ends.length as usize),
+        }
     }
 
     #[inline]
@@ -153,7 +165,9 @@ impl MapTable {
         self.keys.reach(slot);
         self.values.reach(slot);
         self.owners.reach(slot);
-        self.neighbours.reach(slot);
+        if self.order.is_none() {
+            self.neighbours.reach(slot);
+        }
         self.keys.replace(slot, key);
         self.values.replace(slot, value);
         slot
@@ -161,7 +175,9 @@ impl MapTable {
 
     fn place(&mut self, slot: u32, owner: Owner, neighbours: Neighbours) {
         *self.owners.raw_mut(slot) = owner;
-        *self.neighbours.raw_mut(slot) = neighbours;
+        if self.order.is_none() {
+            *self.neighbours.raw_mut(slot) = neighbours;
+        }
         self.link(slot);
     }
 
@@ -203,7 +219,9 @@ impl MapTable {
         self.keys.reach(last);
         self.values.reach(last);
         self.owners.reach(last);
-        self.neighbours.reach(last);
+        if self.order.is_none() {
+            self.neighbours.reach(last);
+        }
         self.owners.fill(first, owners, None);
         self.changed.mark_run(first, last);
         fill(&mut self.keys, &mut self.values, first)
@@ -226,8 +244,10 @@ impl MapTable {
             if key.is_null() || self.find(row, &key).is_some() {
                 return Err(slot);
             }
-            let before = self.ends.get(&row).map_or(NONE, |ends| ends.last);
-            *self.neighbours.raw_mut(slot) = Neighbours { before, after: NONE };
+            if self.order.is_none() {
+                let before = self.ends.get(&row).map_or(NONE, |ends| ends.last);
+                *self.neighbours.raw_mut(slot) = Neighbours { before, after: NONE };
+            }
             self.next_number = self.next_number.max(number + 1);
             self.link(slot);
         }
@@ -269,16 +289,9 @@ impl MapTable {
         self.changed.mark(slot);
         let owner = self.owners.raw(slot);
         self.owners.replace(slot, Some(owner));
-        let Neighbours { before, after } = self.neighbours.raw(slot);
-        let ends = self.ends.entry(owner.row).or_insert(Ends { first: NONE, last: NONE, length: 0 });
-        ends.length += 1;
-        match before {
-            NONE => ends.first = slot,
-            _ => self.neighbours.raw_mut(before).after = slot,
-        }
-        match after {
-            NONE => ends.last = slot,
-            _ => self.neighbours.raw_mut(after).before = slot,
+        match &mut self.order {
+            Some(order) => order.put(&self.owners, slot),
+            None => self.chain(owner.row, slot),
         }
         let key = self.keys.get(slot);
         let (keys, owners) = (&self.keys, &self.owners);
@@ -291,6 +304,31 @@ impl MapTable {
         self.changed.mark(slot);
         let row = self.owners.raw(slot).row;
         self.owners.replace(slot, None);
+        match &mut self.order {
+            Some(order) => order.take(&self.owners, slot),
+            None => self.unchain(row, slot),
+        }
+        let key = self.keys.get(slot);
+        if let Ok(entry) = self.index.find_entry(hash(row, &key), |&other| other == slot) {
+            entry.remove();
+        }
+    }
+
+    fn chain(&mut self, row: u32, slot: u32) {
+        let Neighbours { before, after } = self.neighbours.raw(slot);
+        let ends = self.ends.entry(row).or_insert(Ends { first: NONE, last: NONE, length: 0 });
+        ends.length += 1;
+        match before {
+            NONE => ends.first = slot,
+            _ => self.neighbours.raw_mut(before).after = slot,
+        }
+        match after {
+            NONE => ends.last = slot,
+            _ => self.neighbours.raw_mut(after).before = slot,
+        }
+    }
+
+    fn unchain(&mut self, row: u32, slot: u32) {
         let Neighbours { before, after } = self.neighbours.raw(slot);
         let ends = self.ends.get_mut(&row).expect("a linked entry's twin has ends");
         ends.length -= 1;
@@ -305,10 +343,6 @@ impl MapTable {
         if ends.length == 0 {
             self.ends.remove(&row);
         }
-        let key = self.keys.get(slot);
-        if let Ok(entry) = self.index.find_entry(hash(row, &key), |&other| other == slot) {
-            entry.remove();
-        }
     }
 
     /// The slot of an entry that is out for good.
@@ -320,16 +354,23 @@ impl MapTable {
 
     /// Takes back the slot of an entry whose insertion was undone, as if it had never been used.
     pub fn forget(&mut self, slot: u32) {
-        let number = self.owners.raw(slot).number;
-        if number + 1 == self.next_number {
-            self.next_number = number;
+        let number = match (&self.order, self.keys.get(slot)) {
+            (None, _) => Some(self.owners.raw(slot).number),
+            (Some(_), Value::Int(key)) if key >= 0 => order::END.checked_add(key as u64),
+            (Some(_), _) => None,
+        };
+        if number.is_some_and(|number| number + 1 == self.next_number) {
+            self.next_number -= 1;
         }
         self.release(slot);
     }
 
-    /// The twin's slots in the order of insertion.
+    /// The twin's slots in the order of insertion; a list's in its own.
     pub fn slots(&self, row: u32) -> Slots<'_> {
-        Slots { table: self, next: self.ends.get(&row).map_or(NONE, |ends| ends.first) }
+        match &self.order {
+            Some(order) => Slots::Ordered(order.of(row).iter()),
+            None => Slots::Chained { table: self, next: self.ends.get(&row).map_or(NONE, |ends| ends.first) },
+        }
     }
 
     pub fn number(&self, slot: u32) -> u64 {
@@ -337,21 +378,24 @@ impl MapTable {
     }
 }
 
-pub struct Slots<'a> {
-    table: &'a MapTable,
-    next: u32,
+pub enum Slots<'a> {
+    Chained { table: &'a MapTable, next: u32 },
+    Ordered(std::slice::Iter<'a, u32>),
 }
 
 impl Iterator for Slots<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        let slot = self.next;
-        if slot == NONE {
-            return None;
+        match self {
+            Slots::Chained { next: NONE, .. } => None,
+            Slots::Chained { table, next } => {
+                let slot = *next;
+                *next = table.neighbours.raw(slot).after;
+                Some(slot)
+            }
+            Slots::Ordered(slots) => slots.next().copied(),
         }
-        self.next = self.table.neighbours.raw(slot).after;
-        Some(slot)
     }
 }
 
@@ -388,7 +432,7 @@ mod tests {
     fn an_entry_is_found_while_it_is_linked_and_by_its_own_twin_alone() {
         let (key, value, default) = (ColumnType::String, ColumnType::Int64, serde_json::Value::Null);
         let name = "stops".into();
-        let decl = MapDecl { name, key, value, default, limit: 10, settable: false, save: Save::Async };
+        let decl = MapDecl { name, key, value, default, limit: 10, settable: false, save: Save::Async, ordered: false };
         let mut table = MapTable::new(&decl);
         for name in ["short", "a name of more than twelve bytes"] {
             let key = Value::Text(name.into());

@@ -1,6 +1,6 @@
 //! What waits to be written to one connection. Each link has one ordered queue: a value lane's newest value replaces the
 //! one that waits, a map lane's newest operation on a key replaces the one that waits in its place, a clear empties the
-//! queue first; commands wait all, bounded. While the socket takes everything nothing is left out.
+//! queue first; commands wait all, bounded, and so do a list's operations, but where too many wait the list is told anew. While the socket takes everything nothing is left out.
 
 mod staging;
 
@@ -32,14 +32,23 @@ pub enum Item {
     Clear(Bytes),
     /// A command or a supply: all of them, in order.
     Ordered(Bytes),
+    /// An operation on a list: all of them, in order, until the list is cleared or told anew.
+    Delta(Bytes),
+    /// A part of a list that is told anew: a clear, then its elements.
+    Anew(Bytes),
 }
 
 impl Item {
     fn frame(&self) -> &Bytes {
         match self {
             Item::Control(frame) | Item::Value(frame) | Item::Clear(frame) | Item::Ordered(frame) => frame,
-            Item::Entry(_, frame) => frame,
+            Item::Delta(frame) | Item::Anew(frame) | Item::Entry(_, frame) => frame,
         }
+    }
+
+    /// A list that is told anew makes it void.
+    fn is_of_list(&self) -> bool {
+        matches!(self, Item::Delta(_) | Item::Anew(_))
     }
 }
 
@@ -277,15 +286,20 @@ impl Outbox {
                         stays
                     });
                     queue.values = 0;
+                    queue.ordered = queue.items.iter().filter(|item| matches!(item, Item::Ordered(_))).count();
                 }
                 queue.keys.clear();
                 queue.newest = None;
             }
-            Item::Ordered(_) if queue.ordered >= self.bounds.queue_events => return Err(Overflow::Link),
-            Item::Ordered(_) | Item::Control(_) => {}
+            Item::Ordered(_) | Item::Delta(_) if queue.ordered >= self.bounds.queue_events => {
+                return Err(Overflow::Link);
+            }
+            Item::Ordered(_) | Item::Control(_) | Item::Delta(_) | Item::Anew(_) => {}
         }
         if self.bytes + size > self.bounds.queue_bytes {
-            return Err(Overflow::Peer);
+            // a list may be shorter than what has been done to it
+            let is_delta = matches!(item, Item::Delta(_)) && queue.ordered > 0;
+            return Err(if is_delta { Overflow::Link } else { Overflow::Peer });
         }
         let number = queue.taken + queue.items.len() as u64;
         match &item {
@@ -297,13 +311,13 @@ impl Outbox {
                 queue.keys.insert(key.clone(), number);
                 queue.values += 1;
             }
-            Item::Ordered(_) => queue.ordered += 1,
+            Item::Ordered(_) | Item::Delta(_) => queue.ordered += 1,
             Item::Control(_) => {
                 // it may be a snapshot's event: what is newer must not take a place before it
                 queue.newest = None;
                 queue.keys.clear();
             }
-            Item::Clear(_) => {}
+            Item::Clear(_) | Item::Anew(_) => {}
         }
         self.bytes += size;
         queue.items.push_back(item);
@@ -311,6 +325,25 @@ impl Outbox {
             self.make_ready(link.0);
         }
         Ok(())
+    }
+
+    /// Tells a list anew, by these frames, in the place of all that waits of it.
+    ///
+    /// Errors: they are more than the connection's bytes.
+    pub fn renew(&mut self, link: LinkNumber, frames: Vec<Bytes>) -> Result<(), Overflow> {
+        self.staging.forget_list(link);
+        if let Some(Some(queue)) = self.queues.get_mut(link.0 as usize) {
+            let bytes = &mut self.bytes;
+            queue.items.retain(|item| {
+                if item.is_of_list() {
+                    *bytes -= item.frame().len();
+                }
+                !item.is_of_list()
+            });
+            (queue.ordered, queue.newest) = (0, None);
+            queue.keys.clear();
+        }
+        frames.into_iter().try_for_each(|frame| self.put(link, Item::Anew(frame)))
     }
 
     fn make_ready(&mut self, link: u32) {
@@ -507,8 +540,8 @@ impl Outbox {
                         queue.keys.remove(key);
                     }
                 }
-                Item::Ordered(_) => queue.ordered -= 1,
-                Item::Clear(_) => {}
+                Item::Ordered(_) | Item::Delta(_) => queue.ordered -= 1,
+                Item::Clear(_) | Item::Anew(_) => {}
                 Item::Control(_) => event = false,
             }
             let frame = item.frame().clone();

@@ -6,6 +6,7 @@ pub mod changed;
 mod changes;
 pub mod chunk;
 pub mod column;
+mod list;
 mod rewind;
 mod snapshot;
 

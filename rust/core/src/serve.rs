@@ -11,7 +11,7 @@ use crate::body::{BodyType, Record};
 use crate::declaration::PopulationDecl;
 use crate::dispatch::Step;
 use crate::envelope::{Body, Bulk, Envelope, Kind, Lane, Node, Origin};
-use crate::links::{Asked, LinkId, Operation as Told, Place, event_frame, linked, synced, unlinked};
+use crate::links::{Asked, LinkId, Operation as Told, Place, elements, event_frame, linked, synced, unlinked};
 use crate::outbox::LinkNumber;
 use crate::peer::{Frame, Frames, Peer};
 use crate::population::PopulationId;
@@ -77,7 +77,7 @@ impl Shard {
         self.exchange.close();
         self.asked.clear();
         self.links.close(1001, reason);
-        self.links.flush();
+        self.flush_links();
     }
 
     /// Works off the next envelope of a peer. None: there is none.
@@ -224,14 +224,14 @@ impl Shard {
             (Some(row), Some(place)) => self.link_to(&peer, frame.tag, &asked, (population, row, place)),
             _ => self.refuse(&peer, frame.tag, &asked, NODE_NOT_FOUND),
         }
-        self.links.flush();
+        self.flush_links();
     }
 
     /// A link's twin could not be made.
     pub(crate) fn link_stillborn(&mut self, request: LinkRequest) {
         let asked = asked(&request.frames, &request.frame);
         self.refuse(&request.peer, request.frame.tag, &asked, NODE_NOT_FOUND);
-        self.links.flush();
+        self.flush_links();
     }
 
     fn refuse(&mut self, peer: &Arc<Peer>, tag: Tag, asked: &Asked<'_>, reason: &str) {
@@ -261,8 +261,7 @@ impl Shard {
             self.memberships[at].noting = true;
         }
         // what the turns until now have done is told before, to those who listened then
-        let class = &self.populations[population.0 as usize];
-        self.links.publish_one(population, row, class, self.commits + 1);
+        self.links.publish_one(population, row, &self.populations, self.commits + 1);
         let link = match known {
             Some(link) => link,
             None => self.links.open(peer, at, asked),
@@ -298,6 +297,9 @@ impl Shard {
         let frame = |told: Told| event_frame(peer.form, node, lane, &told, commit);
         let frames: Vec<_> = match place {
             Place::Column(column) => vec![frame(Told::Value(class.table.columns[column as usize].get(row)))],
+            Place::Map(map) if class.table.maps[map as usize].is_ordered() => {
+                elements(class, row, map).map(frame).collect()
+            }
             Place::Map(map) => {
                 let table = &class.table.maps[map as usize];
                 table.slots(row).map(|slot| frame(Told::Update(table.key(slot), table.value(slot)))).collect()
@@ -391,7 +393,7 @@ impl Shard {
         self.bring_frame(index, node, Lane::Command(command), Body::Record(record))
     }
 
-    /// A value or map lane that a peer sets.
+    /// A value, map or list lane that a peer sets.
     fn set(&mut self, index: usize, population: PopulationId) -> Option<Step> {
         let frame = &self.desk.frames.frames[index];
         let lane = match self.lane_named(population, &bare(self.desk.lane(frame))) {
@@ -399,13 +401,16 @@ impl Shard {
             Err((kind, reason)) => return self.dead_frame(index, kind, &reason),
         };
         let body = self.desk.body(frame);
+        let is_list = matches!(lane, Lane::Map(map) if self.is_list(population, map));
         let body = match lane {
+            Lane::Map(_) if is_list => list::tagged(body),
             Lane::Map(_) => map_operation(body),
             _ => recon::read_body(body).map(|tree| Some(Body::Tree(tree))).map_err(|error| error.to_string()),
         };
         match body {
             Err(reason) => self.invalid(index, &reason),
             // as Swim: what is no operation on a map is ignored, here with a word
+            Ok(None) if is_list => self.dead_frame(index, Kind::Invalid, list::TAKES),
             Ok(None) => self.dead_frame(
                 index,
                 Kind::Invalid,
@@ -574,6 +579,8 @@ fn tag_text(tag: Tag) -> &'static str {
         _ => "unlink",
     }
 }
+
+pub(crate) mod list;
 
 #[cfg(test)]
 mod convergence;

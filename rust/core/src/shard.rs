@@ -447,7 +447,7 @@ impl Shard {
     /// Writes to the sockets; what that costs sets the pace at which they are read.
     fn flush(&mut self) {
         let begun = crate::clock::elapsed();
-        let count = self.links.flush();
+        let count = self.flush_links();
         self.remotes.flush();
         self.settle_remote();
         if !self.held_answers.is_empty() {
@@ -456,6 +456,12 @@ impl Shard {
         if count > 0 {
             self.exchange.rest_after(crate::clock::elapsed() - begun, count);
         }
+    }
+
+    /// What a slow link is told of a list is what a commit has made of it.
+    pub(crate) fn flush_links(&mut self) -> usize {
+        self.unmount();
+        self.links.flush(&self.populations, self.commits)
     }
 
     /// Who has joined and left the groups whose lanes somebody has linked.

@@ -33,6 +33,7 @@ pub enum What {
     ChangedEntry {
         number: u16,
         map: u16,
+        /// Of a list the index.
         key: Value,
         new: Value,
         old: Value,
@@ -133,9 +134,14 @@ impl Default for Turn {
 pub enum Refusal {
     NotInTurn,
     TwinStopped,
-    Misfit { lane: EcoString, misfit: Misfit },
+    Misfit {
+        lane: EcoString,
+        misfit: Misfit,
+    },
     Fold(FoldError),
     Limit(String),
+    /// A list has no such element or place.
+    NoElement(String),
 }
 
 impl std::fmt::Display for Refusal {
@@ -145,7 +151,7 @@ impl std::fmt::Display for Refusal {
             Refusal::TwinStopped => write!(f, "this twin has left memory"),
             Refusal::Misfit { lane, misfit } => write!(f, "`{lane}` {misfit}"),
             Refusal::Fold(error) => write!(f, "{error}"),
-            Refusal::Limit(limit) => write!(f, "{limit}"),
+            Refusal::Limit(reason) | Refusal::NoElement(reason) => write!(f, "{reason}"),
         }
     }
 }
@@ -224,8 +230,7 @@ impl Shard {
     pub fn open(&mut self, population: PopulationId, row: u32, id: TwinId, hops: u16) {
         if self.links.watches(population, row) {
             // what the turn before has done is told as it was: a commit alone would tell the last of a batch
-            let class = &self.populations[population.0 as usize];
-            self.links.publish_one(population, row, class, self.commits + 1);
+            self.links.publish_one(population, row, &self.populations, self.commits + 1);
         }
         let words = self.populations[population.0 as usize].table.words();
         self.turns += 1;
@@ -265,7 +270,7 @@ impl Shard {
             let table = &self.populations[turn.population.0 as usize].table;
             let mut seen = std::mem::take(&mut turn.log.seen);
             seen.sort_by_key(|seen| match seen {
-                Seen::Column { watch, .. } | Seen::Entry { watch, .. } => *watch,
+                Seen::Column { watch, .. } | Seen::Entry { watch, .. } | Seen::Element { watch, .. } => *watch,
             });
             for seen in seen.drain(..) {
                 match seen {
@@ -279,6 +284,16 @@ impl Shard {
                         let table = &table.maps[map as usize];
                         let new = table.find(turn.row, &key).map_or(Value::Null, |slot| table.value(slot));
                         if new != old {
+                            turn.calls.push_back(What::ChangedEntry { number: watch, map, key, new, old });
+                        }
+                    }
+                    Seen::Element { watch, map, key, old, index, moved } => {
+                        let table = &table.maps[map as usize];
+                        let slot = table.find(turn.row, &key);
+                        let new = slot.map_or(Value::Null, |slot| table.value(slot));
+                        let now = slot.map_or(index, |slot| table.index(slot) as u32);
+                        if new != old || moved && now != index {
+                            let key = Value::Int(now.into());
                             turn.calls.push_back(What::ChangedEntry { number: watch, map, key, new, old });
                         }
                     }

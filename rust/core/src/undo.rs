@@ -1,6 +1,7 @@
 //! What a turn has done to its twin, so that it can be undone as a whole, and laid aside and taken up again (an async
 //! turn between two of its steps): every entry is its own inverse once it has been swapped with the cell.
 
+use crate::links::Operation;
 use crate::timers::TimerOp;
 use crate::value::Value;
 use crate::window::OldPane;
@@ -33,13 +34,54 @@ pub enum Undo {
         slot: u32,
         old: Value,
     },
+    /// A list's element was moved: its label.
+    Label {
+        map: u16,
+        slot: u32,
+        number: u64,
+    },
+    /// All of a list's elements got new labels and stand as they stood.
+    Labels {
+        map: u16,
+        labels: Vec<(u32, u64)>,
+    },
+}
+
+impl Undo {
+    /// The slot of this map's entry that it is about.
+    pub fn slot(&self, of: u16) -> Option<u32> {
+        match self {
+            Undo::Presence { map, slot, .. } | Undo::Entry { map, slot, .. } | Undo::Label { map, slot, .. } => {
+                (*map == of).then_some(*slot)
+            }
+            Undo::Cell { .. } | Undo::Labels { .. } => None,
+        }
+    }
 }
 
 /// A lane with a `changed` handler that was written in this round, and its value before the first write.
 #[derive(Debug, PartialEq)]
 pub enum Seen {
-    Column { watch: u16, column: u16, old: Value },
-    Entry { watch: u16, map: u16, key: Value, old: Value },
+    Column {
+        watch: u16,
+        column: u16,
+        old: Value,
+    },
+    Entry {
+        watch: u16,
+        map: u16,
+        key: Value,
+        old: Value,
+    },
+    /// A list's element: where it stood, and whether it was moved from there.
+    Element {
+        watch: u16,
+        map: u16,
+        key: Value,
+        old: Value,
+        index: u32,
+        moved: bool,
+    },
 }
 
 /// The changes of one turn, all of one row.
@@ -59,6 +101,8 @@ pub struct Log {
     pub sealed: Vec<u64>,
     /// Maps that were emptied, and how many entries the log had then: whoever listens to them is told so.
     pub cleared: Vec<(u16, usize)>,
+    /// What was done to lists, in order, as whoever listens to them is told.
+    pub lists: Vec<(u16, Operation)>,
     /// What the turn does to timers, in order, when it is kept.
     pub timers: Vec<TimerOp>,
 }
@@ -72,6 +116,7 @@ pub struct Mark {
     pub freed: usize,
     pub timers: usize,
     pub cleared: usize,
+    pub lists: usize,
 }
 
 impl Log {
@@ -83,6 +128,7 @@ impl Log {
             freed: self.freed.len(),
             timers: self.timers.len(),
             cleared: self.cleared.len(),
+            lists: self.lists.len(),
         }
     }
 
@@ -109,6 +155,9 @@ impl Log {
         }
         if !self.cleared.is_empty() {
             self.cleared.clear();
+        }
+        if !self.lists.is_empty() {
+            self.lists.clear();
         }
         if !self.timers.is_empty() {
             self.timers.clear();

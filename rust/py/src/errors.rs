@@ -1,6 +1,7 @@
 //! Every exception that crosses the boundary is made here; the classes are Python's (`shoal.errors`).
 
 use pyo3::PyErr;
+use pyo3::exceptions::PyIndexError;
 use shoal_core::turn::Refusal;
 
 pyo3::import_exception!(shoal.errors, DeclarationError);
@@ -29,6 +30,7 @@ pub fn refused(refusal: Refusal, node: &str, lane: &str) -> PyErr {
         )),
         Refusal::Misfit { lane, misfit } => WrongType::new_err(format!("{node}: `{lane}` {misfit}")),
         Refusal::Fold(error) => OverLimit::new_err(format!("{node}: {error}")),
+        Refusal::NoElement(reason) => PyIndexError::new_err(format!("{node}: {reason}")),
         Refusal::Limit(reason) => OverLimit::new_err(format!("{node}: {reason}")),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - `shard`: the loop's side: batches, turns, sources, dead letters, committed state
 //! - `preview`: a look at a source's first records
-//! - `handle`: a twin in a handler's hands; `cell` and `table` are its lanes' descriptors
+//! - `handle`: a twin in a handler's hands; `cell`, `table` and `list` are its lanes' descriptors
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
@@ -21,6 +21,7 @@ mod errors;
 mod handle;
 mod journal;
 mod letter;
+mod list;
 mod preview;
 mod recon;
 mod server;
@@ -43,6 +44,8 @@ mod _core {
     use crate::journal::{JournalStatus, Recovered};
     #[pymodule_export]
     use crate::letter::DeadLetter;
+    #[pymodule_export]
+    use crate::list::{ListTable, ListView};
     #[pymodule_export]
     use crate::preview::Preview;
     #[pymodule_export]

@@ -17,15 +17,15 @@ use crate::handle::Handle;
 use crate::shard::Inner;
 
 /// The way of one side of an entry, key or value.
-struct Side {
-    kind: ColumnType,
-    decode: Option<Py<PyAny>>,
-    encode: Option<Py<PyAny>>,
+pub struct Side {
+    pub kind: ColumnType,
+    pub decode: Option<Py<PyAny>>,
+    pub encode: Option<Py<PyAny>>,
 }
 
 impl Side {
     #[inline]
-    fn decode<'py>(&self, py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    pub fn decode<'py>(&self, py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
         let object = to_python(py, value)?;
         match &self.decode {
             Some(decode) => decode.bind(py).call1((object,)),
@@ -34,7 +34,7 @@ impl Side {
     }
 
     #[inline(always)]
-    fn encode(&self, object: &Bound<'_, PyAny>) -> PyResult<Value> {
+    pub fn encode(&self, object: &Bound<'_, PyAny>) -> PyResult<Value> {
         if self.encode.is_none()
             && let Some(value) = scalar(self.kind, object)
             && fits(self.kind, &value)

@@ -219,6 +219,11 @@ fn admit_lane(
                 }
                 vec![pair(&class.columns[at], &class.encoders[at])]
             }
+            // of an operation on a list only the values have a type: `update` has one, `set` any number
+            Lane::Map(at) if decl.maps[*at as usize].ordered => {
+                let value = pair(&class.maps[*at as usize].1, &class.map_encoders[*at as usize].1);
+                return admit_operation(py, &tree, &value);
+            }
             Lane::Map(at) => {
                 let at = *at as usize;
                 vec![
@@ -235,18 +240,38 @@ fn admit_lane(
         (Lane::Map(_), _) => return Ok(Err("a map lane is set by [key, value], an entry removed by [key]".to_owned())),
         _ => vec![tree],
     };
-    let one = |tree: &Value, (decode, encode): &(Option<Py<PyAny>>, Option<Py<PyAny>>)| -> PyResult<Value> {
-        let Some(encode) = encode else { return Ok(tree.clone()) };
-        let mut object = to_python(py, tree)?;
-        if let Some(decode) = decode
-            && !object.is_none()
-        {
-            object = decode.bind(py).call1((object,))?;
-        }
-        from_python(&encode.bind(py).call1((object,))?)
-    };
-    let run = || trees.iter().zip(&sides).map(|(tree, side)| one(tree, side)).collect::<PyResult<Vec<Value>>>();
+    let run = || trees.iter().zip(&sides).map(|(tree, side)| fitted(py, tree, side)).collect::<PyResult<Vec<Value>>>();
     outcome(py, run())
+}
+
+/// A type's function from what a lane holds to what users read, and the one back.
+type Functions = (Option<Py<PyAny>>, Option<Py<PyAny>>);
+
+/// A value as its lane holds it. Errors: it is not of the lane's type.
+fn fitted(py: Python<'_>, tree: &Value, (decode, encode): &Functions) -> PyResult<Value> {
+    let Some(encode) = encode else { return Ok(tree.clone()) };
+    let mut object = to_python(py, tree)?;
+    if let Some(decode) = decode
+        && !object.is_none()
+    {
+        object = decode.bind(py).call1((object,))?;
+    }
+    from_python(&encode.bind(py).call1((object,))?)
+}
+
+/// An operation on a list (`shoal_core::serve::list`), its values through the list's type.
+fn admit_operation(py: Python<'_>, tree: &Value, value: &Functions) -> PyResult<Result<Vec<Value>, String>> {
+    let Value::List(slots) = tree else { return Ok(Err("this is no operation on a list".to_owned())) };
+    let typed = match slots.first() {
+        Some(Value::Text(what)) if what == "update" => 3..4,
+        Some(Value::Text(what)) if what == "set" => 1..slots.len(),
+        _ => 0..0,
+    };
+    let one = |(at, slot): (usize, &Value)| match typed.contains(&at) {
+        true => fitted(py, slot, value),
+        false => Ok(slot.clone()),
+    };
+    outcome(py, slots.iter().enumerate().map(one).collect())
 }
 
 fn filter(

@@ -62,9 +62,20 @@ impl Shard {
         true
     }
 
-    /// An object in the order of insertion; where keys are no texts, a list of pairs.
+    /// An object in the order of insertion; where keys are no texts, a list of pairs. Of a list its elements.
     fn map_json(&self, population: PopulationId, row: u32, at: usize, out: &mut Vec<u8>) {
         let map = &self.populations[population.0 as usize].table.maps[at];
+        if map.is_ordered() {
+            out.push(b'[');
+            for (index, slot) in map.slots(row).enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_json(&map.value(slot), out);
+            }
+            out.push(b']');
+            return;
+        }
         let text = map.key_type() == ColumnType::String;
         out.push(if text { b'{' } else { b'[' });
         for (number, slot) in map.slots(row).enumerate() {

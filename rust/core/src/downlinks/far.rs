@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ecow::EcoString;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Downlink, End, News};
+use super::{Downlink, End, News, key_text};
 use crate::declaration::LinkKind;
 use crate::links::Operation;
 use crate::remote::{Address, RemoteNews, Shape, UplinkId};
@@ -18,7 +18,7 @@ pub struct Far {
     links: FxHashMap<UplinkId, Vec<u32>>,
     /// Uplinks that the server has answered, and whose connection stands.
     up: FxHashSet<UplinkId>,
-    /// Of maps and lists whose present state is being told: the keys that are there (`Operation::key`).
+    /// Of maps and lists whose present state is being told: the keys that are there (`key_text`).
     seen: FxHashMap<UplinkId, FxHashSet<Bytes>>,
     /// Uplinks that have one user less: to be closed.
     left: Vec<UplinkId>,
@@ -44,10 +44,9 @@ impl Far {
     /// Keeps account of the keys of a state that is being told.
     fn see(&mut self, uplink: UplinkId, operation: &Operation) {
         let Some(seen) = self.seen.get_mut(&uplink) else { return };
-        let key = operation.key();
         match operation {
-            Operation::Update(..) | Operation::Element { .. } => drop(seen.insert(key)),
-            Operation::Remove(_) | Operation::Out { .. } => drop(seen.remove(&key)),
+            Operation::Update(key, _) | Operation::Element { key, .. } => drop(seen.insert(key_text(key))),
+            Operation::Remove(key) | Operation::Out { key, .. } => drop(seen.remove(&key_text(key))),
             Operation::Clear => seen.clear(),
             _ => {}
         }
@@ -96,7 +95,7 @@ impl Shard {
                 links.into_iter().for_each(|id| self.downlinks.tell(id, 0, News::Linked));
             }
             RemoteNews::Event(_, Operation::Take(_) | Operation::Drop(_))
-                if links.iter().any(|id| !self.is_list(*id)) =>
+                if links.iter().any(|id| !self.is_list_link(*id)) =>
             {
                 // which entries are the first is the server's own matter: its state is asked for again
                 links.into_iter().for_each(|id| self.ask_again(id, uplink));
@@ -131,7 +130,7 @@ impl Shard {
         true
     }
 
-    fn is_list(&self, id: u32) -> bool {
+    fn is_list_link(&self, id: u32) -> bool {
         let Downlink { population, link, .. } = self.downlinks.slab[id as usize];
         self.link_decl(population, link).kind == LinkKind::List
     }

@@ -23,6 +23,11 @@ impl Downlinks {
                     link.pending = true;
                     self.tell(id, hops, News::Value);
                 }
+                Place::Map(map) if touched(columns + map as usize) && class.decl.maps[map as usize].ordered => {
+                    for (_, operation) in log.lists.iter().filter(|(of, _)| *of == map) {
+                        self.tell(id, hops, News::Came(operation.clone()));
+                    }
+                }
                 Place::Map(map) if touched(columns + map as usize) => {
                     for news in map_news(map, class, log) {
                         self.tell(id, hops, news);

@@ -1,11 +1,12 @@
 //! The turns in which twins are told what their links bring. What comes is written and kept first; then the handlers that it
 //! concerns run, in a turn of their own: one that fails undoes what it did, and the copy stays what the linked lane is.
 
+use super::copying::is_alike;
 use super::*;
 use crate::declaration::{ColumnType, CopyDecl};
 use crate::dispatch::Step;
 use crate::envelope::{Body, Envelope, Kind, Lane as EnvelopeLane, Node, Origin};
-use crate::fold;
+use crate::links::elements;
 use crate::shard::Shard;
 use crate::turn::{Cause, Refusal, What, Within};
 
@@ -39,7 +40,7 @@ impl Shard {
                 let Place::Column(column) = source.place else { return None };
                 let value = table.columns[column as usize].get(source.row);
                 if !self.is_plain(&link) {
-                    return self.bring_came(id, &link, twin, Operation::Value(value));
+                    return self.bring_came(id, &link, (twin, hops), Operation::Value(value));
                 }
                 self.open_link(&link, twin, hops);
                 self.write_value(&link, value);
@@ -51,13 +52,13 @@ impl Shard {
                         Some(value) => Operation::Update(key, value),
                         None => Operation::Remove(key),
                     };
-                    return self.bring_came(id, &link, twin, operation);
+                    return self.bring_came(id, &link, (twin, hops), operation);
                 }
                 self.open_link(&link, twin, hops);
                 self.write_entry(&link, key, value);
             }
             News::Cleared => self.clear_copy(&link, twin, hops),
-            News::Came(operation) => return self.bring_came(id, &link, twin, operation),
+            News::Came(operation) => return self.bring_came(id, &link, (twin, hops), operation),
             News::Linked => {
                 self.downlinks.slab[id as usize].is_linked = true;
                 self.hook(&link, twin, Hook::Linked, EcoString::new());
@@ -74,13 +75,8 @@ impl Shard {
             }
             News::Synced(keys) => {
                 self.open_link(&link, twin, hops);
-                let kind = self.link_decl(link.population, link.link).kind;
-                if let (Some(keys), LinkKind::Map | LinkKind::JoinMap) = (keys, kind) {
-                    for key in self.copied_keys(&link) {
-                        if !keys.contains(&Operation::Remove(key.clone()).key()) {
-                            self.write_entry(&link, key, None);
-                        }
-                    }
+                if let Some(keys) = keys {
+                    self.keep_only(&link, &keys);
                 }
                 self.synced(id, &link, twin);
             }
@@ -154,7 +150,7 @@ impl Shard {
         }
     }
 
-    fn open_link(&mut self, link: &Downlink, twin: TwinId, hops: u16) {
+    pub(super) fn open_link(&mut self, link: &Downlink, twin: TwinId, hops: u16) {
         self.turn.cause = Cause::Link(link.population, link.link);
         self.open(link.population, link.row, twin, hops);
     }
@@ -197,133 +193,16 @@ impl Shard {
         }
     }
 
-    // -- what is written
-
-    fn source_table(&self, link: &Downlink) -> Option<&crate::population::Population> {
-        match link.end {
-            End::Near(source) => Some(&self.populations[source.population.0 as usize].table),
-            _ => None,
-        }
-    }
-
-    fn source_entry(&self, link: &Downlink, key: &Value) -> Option<Value> {
-        let (End::Near(Source { place: Place::Map(map), row, .. }), Some(table)) = (link.end, self.source_table(link))
-        else {
-            return None;
-        };
-        let table = &table.maps[map as usize];
-        table.find(row, key).map(|slot| table.value(slot))
-    }
-
-    /// The key of a join's link: that of its target, or the member's URI.
-    fn target_key(&self, link: &Downlink) -> Value {
-        match (self.link_decl(link.population, link.link).target, link.end) {
-            (TargetDecl::Map(map), _) => self.populations[link.population.0 as usize].table.maps[map].key(link.at),
-            (TargetDecl::Members(_), End::Near(source)) => {
-                let table = &self.populations[source.population.0 as usize].table;
-                Value::Text(self.router.uri(source.population, table.key(source.row)).into())
-            }
-            _ => Value::Null,
-        }
-    }
-
-    /// A value of the linked lane, for the copy or for the join's entry. Null: it is unset.
-    fn write_value(&mut self, link: &Downlink, value: Value) {
-        let decl = self.link_decl(link.population, link.link);
-        match (decl.kind, decl.copy) {
-            (LinkKind::Join, _) => {
-                let key = self.target_key(link);
-                self.write_entry(link, key, (!value.is_null()).then_some(value));
-            }
-            (_, CopyDecl::Column(column)) => {
-                if let Err((kind, reason)) = self.copy_cell(column as u16, value) {
-                    self.bury_link(link, kind, &reason);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn copy_cell(&mut self, column: u16, value: Value) -> Result<(), (Kind, String)> {
-        let turn = &mut self.turn;
-        let class = &mut self.populations[turn.population.0 as usize];
-        let program = &class.programs.columns[column as usize];
-        let unset = value.is_null();
-        let misfit = |misfit: crate::population::column::Misfit| {
-            (Kind::Invalid, format!("`{}` {misfit}", class.decl.columns[column as usize].name))
-        };
-        let value = class.table.fit(column, value).map_err(misfit)?;
-        let mark = turn.log.mark();
-        class.table.put(turn.row, column, value, &mut turn.log);
-        if unset || program.is_empty() {
-            return Ok(());
-        }
-        fold::run(program, &mut class.table, turn.row, &[], turn.time, &mut turn.log).map_err(|error| {
-            class.table.rewind(turn.row, &mut turn.log, &mark);
-            (Kind::Failed, error.to_string())
-        })
-    }
-
-    /// An entry of a copy that is a map; None: it goes.
-    fn write_entry(&mut self, link: &Downlink, key: Value, value: Option<Value>) {
-        let decl = self.link_decl(link.population, link.link);
-        let (CopyDecl::Map(map), owners) = (decl.copy, decl.owners) else { return };
-        let (map, target) = (map as u16, owners.map(|_| self.target_key(link)));
-        let done = match (value, owners, target) {
-            (Some(value), None, _) => self.map_put(Within::Open, map, key, value),
-            (None, None, _) => self.map_remove(Within::Open, map, &key).map(drop),
-            (Some(value), Some(owners), Some(target)) => self
-                .map_put(Within::Open, map, key.clone(), value)
-                .and_then(|()| self.map_put(Within::Open, owners as u16, key, target)),
-            // an entry belongs to the link that has set it last
-            (None, Some(owners), Some(target)) if self.entry(link, owners, &key).as_ref() == Some(&target) => self
-                .map_remove(Within::Open, map, &key)
-                .and_then(|_| self.map_remove(Within::Open, owners as u16, &key).map(drop)),
-            _ => Ok(()),
-        };
-        if let Err(refusal) = done {
-            let kind = if matches!(refusal, Refusal::Limit(_)) { Kind::Limit } else { Kind::Failed };
-            self.bury_link(link, kind, &refusal.to_string());
-        }
-    }
-
-    fn entry(&self, link: &Downlink, map: usize, key: &Value) -> Option<Value> {
-        let table = &self.populations[link.population.0 as usize].table.maps[map];
-        table.find(link.row, key).map(|slot| table.value(slot))
-    }
-
-    /// The keys that the link has given to its copy.
-    fn copied_keys(&self, link: &Downlink) -> Vec<Value> {
-        let decl = self.link_decl(link.population, link.link);
-        let CopyDecl::Map(map) = decl.copy else { return Vec::new() };
-        let maps = &self.populations[link.population.0 as usize].table.maps;
-        match decl.owners {
-            None => maps[map].slots(link.row).map(|slot| maps[map].key(slot)).collect(),
-            Some(owners) => {
-                let (owners, target) = (&maps[owners], self.target_key(link));
-                let own = owners.slots(link.row).filter(|slot| owners.value(*slot) == target);
-                own.map(|slot| owners.key(slot)).collect()
-            }
-        }
-    }
-
-    /// What comes has the types of the copy, or is made to fit it without Python.
-    fn is_plain(&self, link: &Downlink) -> bool {
-        let End::Near(source) = link.end else { return false };
-        let decl = self.link_decl(link.population, link.link);
-        let table = &self.populations[link.population.0 as usize].table;
-        decl.typed == Some(source.population.0 as usize)
-            || match decl.copy {
-                CopyDecl::Column(column) => table.columns[column].kind() != ColumnType::Value,
-                CopyDecl::Map(map) => {
-                    table.maps[map].key_type() != ColumnType::Value && table.maps[map].value_type() != ColumnType::Value
-                }
-                CopyDecl::Command(_) => true,
-            }
-    }
+    // -- through the lane's type
 
     /// What has come goes the way of a lane that is set from outside: through its type.
-    fn bring_came(&mut self, id: u32, link: &Downlink, twin: TwinId, operation: Operation) -> Option<Step> {
+    fn bring_came(
+        &mut self,
+        id: u32,
+        link: &Downlink,
+        (twin, hops): (TwinId, u16),
+        operation: Operation,
+    ) -> Option<Step> {
         let decl = self.link_decl(link.population, link.link);
         let list = |items: Vec<Value>| Body::Tree(Value::List(items.into()));
         let (lane, body) = match (decl.kind, decl.copy, operation) {
@@ -334,7 +213,7 @@ impl Shard {
                     return None;
                 }
                 if value.is_null() {
-                    self.open_link(link, twin, 0);
+                    self.open_link(link, twin, hops);
                     self.write_value(link, value);
                     self.settle_copy();
                     return None;
@@ -360,13 +239,34 @@ impl Shard {
                 (EnvelopeLane::Map(map as u16), list(vec![key, value]))
             }
             (LinkKind::Map | LinkKind::JoinMap, _, Operation::Remove(key)) => {
-                self.open_link(link, twin, 0);
+                self.open_link(link, twin, hops);
                 self.write_entry(link, key, None);
                 self.settle_copy();
                 return None;
             }
+            (LinkKind::List, CopyDecl::Map(map), operation) => {
+                let is_looked_at = self.populations[link.population.0 as usize].table.maps[map].value_type()
+                    == ColumnType::Value
+                    && !self.is_typed(link);
+                match operation {
+                    Operation::Element { index, key, value } if is_looked_at => {
+                        let slot = |name: &str, value: Value| (EcoString::from(name), value);
+                        let mut members = vec![slot("index", Value::Int(index.into())), slot("value", value)];
+                        if !key.is_null() {
+                            members.push(slot("key", key));
+                        }
+                        (EnvelopeLane::Map(map as u16), Body::Tree(Value::Map(members.into_iter().collect())))
+                    }
+                    operation => {
+                        self.open_link(link, twin, hops);
+                        self.write_element(link, map as u16, operation);
+                        self.settle_copy();
+                        return None;
+                    }
+                }
+            }
             (_, CopyDecl::Map(_), Operation::Clear) => {
-                self.clear_copy(link, twin, 0);
+                self.clear_copy(link, twin, hops);
                 self.settle_copy();
                 return None;
             }
@@ -379,7 +279,7 @@ impl Shard {
         self.bring(Envelope {
             origin: Origin::Link(DownlinkId(id)),
             sequence: self.next_sequence,
-            hops: 0,
+            hops,
             node: Node::Twin(link.population, twin),
             lane,
             body,
@@ -411,11 +311,12 @@ impl Shard {
         let operations: Vec<Operation> = match source.place {
             Place::Column(column) => vec![Operation::Value(table.columns[column as usize].get(source.row))],
             Place::Map(map) => {
-                let map = &table.maps[map as usize];
-                let all: Vec<_> =
-                    map.slots(source.row).map(|slot| Operation::Update(map.key(slot), map.value(slot))).collect();
-                keys = Some(Arc::new(all.iter().map(Operation::key).collect()));
-                all
+                let of = &table.maps[map as usize];
+                keys = Some(Arc::new(of.slots(source.row).map(|slot| key_text(&of.key(slot))).collect()));
+                match of.is_ordered() {
+                    true => elements(&self.populations[source.population.0 as usize], source.row, map).collect(),
+                    false => of.slots(source.row).map(|slot| Operation::Update(of.key(slot), of.value(slot))).collect(),
+                }
             }
             _ => Vec::new(),
         };
@@ -425,105 +326,6 @@ impl Shard {
         for operation in operations.into_iter().rev() {
             self.downlinks.told.push_front(told(News::Came(operation)));
         }
-    }
-
-    /// Makes the copy what the linked lane is; what is alike already is not written again.
-    fn copy_all(&mut self, link: &Downlink) {
-        let End::Near(source) = link.end else { return };
-        let decl = self.link_decl(link.population, link.link);
-        match (decl.kind, decl.copy, source.place) {
-            (LinkKind::Value, CopyDecl::Column(copy), Place::Column(column)) => {
-                let new = self.populations[source.population.0 as usize].table.columns[column as usize].get(source.row);
-                let old = self.populations[link.population.0 as usize].table.columns[copy].get(link.row);
-                if new != old {
-                    self.write_value(link, new);
-                }
-            }
-            (LinkKind::Join, CopyDecl::Map(map), Place::Column(column)) => {
-                let new = self.populations[source.population.0 as usize].table.columns[column as usize].get(source.row);
-                let old = self.entry(link, map, &self.target_key(link));
-                if old.as_ref() != Some(&new) {
-                    self.write_value(link, new);
-                }
-            }
-            (LinkKind::Map | LinkKind::JoinMap, CopyDecl::Map(map), Place::Map(of)) => {
-                let owners = decl.owners;
-                let table = &self.populations[source.population.0 as usize].table.maps[of as usize];
-                let present: Vec<(Value, Value)> =
-                    table.slots(source.row).map(|slot| (table.key(slot), table.value(slot))).collect();
-                for key in self.copied_keys(link) {
-                    if self.source_entry(link, &key).is_none() {
-                        self.write_entry(link, key, None);
-                    }
-                }
-                let target = owners.map(|_| self.target_key(link));
-                for (key, value) in present {
-                    let alike = self.entry(link, map, &key).as_ref() == Some(&value)
-                        && owners.is_none_or(|owners| self.entry(link, owners, &key) == target);
-                    if !alike {
-                        self.write_entry(link, key, Some(value));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// The link is over: its target says so, and what it has given to a join goes.
-    fn end_link(&mut self, link: &Downlink, twin: TwinId) {
-        self.open_link(link, twin, 0);
-        match self.link_decl(link.population, link.link).target {
-            TargetDecl::Column(column) => {
-                let turn = &mut self.turn;
-                let table = &mut self.populations[turn.population.0 as usize].table;
-                table.put(turn.row, column as u16, Value::Null, &mut turn.log);
-            }
-            TargetDecl::Map(map) => {
-                let key = self.target_key(link);
-                self.drop_given(link, &key);
-                if let Err(refusal) = self.map_remove(Within::Open, map as u16, &key) {
-                    self.bury_link(link, Kind::Failed, &refusal.to_string());
-                }
-            }
-            TargetDecl::Members(_) => {
-                let key = self.target_key(link);
-                self.drop_given(link, &key);
-            }
-        }
-    }
-
-    /// Takes out of a join what the target of this key has given.
-    fn drop_given(&mut self, link: &Downlink, target: &Value) {
-        let keys = self.given(link.population, link.row, link.link, target);
-        let decl = self.link_decl(link.population, link.link);
-        let (CopyDecl::Map(map), owners) = (decl.copy, decl.owners) else { return };
-        for key in keys {
-            let done = self.map_remove(Within::Open, map as u16, &key).and_then(|_| match owners {
-                Some(owners) => self.map_remove(Within::Open, owners as u16, &key).map(drop),
-                None => Ok(()),
-            });
-            if let Err(refusal) = done {
-                self.bury_link(link, Kind::Failed, &refusal.to_string());
-            }
-        }
-    }
-
-    /// The keys of a join's copy that the target of this key has given.
-    fn given(&self, population: PopulationId, row: u32, link: u16, target: &Value) -> Vec<Value> {
-        let maps = &self.populations[population.0 as usize].table.maps;
-        match self.link_decl(population, link).owners {
-            None => vec![target.clone()],
-            Some(owners) => {
-                let owners = &maps[owners];
-                let own = owners.slots(row).filter(|slot| owners.value(*slot) == *target);
-                own.map(|slot| owners.key(slot)).collect()
-            }
-        }
-    }
-
-    fn bury_link(&mut self, link: &Downlink, kind: Kind, reason: &str) {
-        let node = self.router.uri(link.population, self.populations[link.population.0 as usize].table.key(link.row));
-        self.bury(Cause::Link(link.population, link.link), node, kind, reason);
     }
 
     // -- what handlers do
@@ -574,13 +376,5 @@ impl Shard {
                 passed: false,
             });
         }
-    }
-}
-
-/// The same value; Recon writes a whole number of a float lane as an integer.
-fn is_alike(old: &Value, new: &Value) -> bool {
-    match (old, new) {
-        (Value::Float(old), Value::Int(new)) => *old == *new as f64,
-        (old, new) => old == new,
     }
 }

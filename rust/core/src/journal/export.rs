@@ -104,7 +104,7 @@ fn population(stored: &mut StoredPopulation) -> PopulationDecl {
         limit: usize::MAX,
         settable: false,
         save: Save::Async,
-        ordered: false,
+        ordered: map.ordered,
     };
     PopulationDecl {
         name: stored.name.clone(),

@@ -8,7 +8,6 @@ use super::small::read_id;
 use crate::population::{PopulationId, TwinId};
 use crate::shard::{Class, Shard};
 use crate::turn::{Turn, meets};
-use crate::undo::Undo;
 use crate::value::Value;
 
 /// What a turn has made of a lane.
@@ -119,10 +118,8 @@ impl Journal {
             let table = &class.table.maps[at];
             let mut keys: Vec<Value> = Vec::new();
             for entry in &log.entries {
-                if let Undo::Entry { map, slot, .. } | Undo::Presence { map, slot, .. } = entry
-                    && *map as usize == at
-                {
-                    let key = table.key(*slot);
+                if let Some(slot) = entry.slot(at as u16) {
+                    let key = table.key(slot);
                     if !keys.contains(&key) {
                         keys.push(key);
                     }

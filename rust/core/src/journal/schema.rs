@@ -54,6 +54,9 @@ pub struct StoredMap {
     pub name: EcoString,
     pub key: ColumnType,
     pub value: ColumnType,
+    /// A list: its entries' numbers are their places. Stores of before there were lists do not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -227,7 +230,7 @@ fn population(
             }
             Some(known) => return Err(Unfit::Retyped { lane: label, was: known.key, is: map.key }),
         };
-        maps.push(StoredMap { id, name: map.name.clone(), key: map.key, value: map.value });
+        maps.push(StoredMap { id, name: map.name.clone(), key: map.key, value: map.value, ordered: map.ordered });
     }
     let mut named = |lane: &str, name: EcoString, old: Option<&Vec<Named>>| {
         let known = old.into_iter().flatten().find(|known| known.name == name);

@@ -35,7 +35,8 @@ const DECLARATION: &str = r#"{
             {"name": "scratch", "type": "int64", "default": 7, "settable": true, "save": "never"},
             {"name": "raw", "type": "bytes", "settable": true}],
          "maps": [{"name": "stops", "key": "string", "value": "int64", "default": 0, "limit": 1000, "settable": true},
-                  {"name": "any", "key": "value", "value": "value", "limit": 1000, "settable": true}],
+                  {"name": "any", "key": "value", "value": "value", "limit": 1000, "settable": true},
+                  {"name": "order", "key": "value", "value": "int64", "limit": 1000, "settable": true, "ordered": true}],
          "commands": [{"name": "report", "body": {"record": {"fields": [
             {"name": "speed", "kind": "float"}, {"name": "n", "kind": "int"}]}}}],
          "folds": [
@@ -71,6 +72,9 @@ enum Act {
     Take(u8, u8),
     Clear(u8),
     Any(u8, i64, String),
+    Insert(u8, i64, i64),
+    Move(u8, i64, i64),
+    Out(u8, i64),
     Delete(u8),
     Advance(i64),
     /// Commits without running what waits.
@@ -90,6 +94,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => (bus.clone(), 0..8u8).prop_map(|(bus, stop)| Act::Take(bus, stop)),
         1 => bus.clone().prop_map(Act::Clear),
         1 => (bus.clone(), 0..4i64, ".{0,9}").prop_map(|(bus, key, text)| Act::Any(bus, key, text)),
+        4 => (bus.clone(), 0..4i64, any::<i64>()).prop_map(|(bus, index, n)| Act::Insert(bus, index, n)),
+        2 => (bus.clone(), 0..4i64, 0..4i64).prop_map(|(bus, from, to)| Act::Move(bus, from, to)),
+        2 => (bus.clone(), 0..4i64).prop_map(|(bus, index)| Act::Out(bus, index)),
         1 => bus.prop_map(Act::Delete),
         3 => (0..20_000_000i64).prop_map(Act::Advance),
         2 => Just(Act::Commit),
@@ -177,6 +184,22 @@ fn perform_and(shard: &mut Shard, act: &Act, each: Each<'_>) {
         Act::Any(bus, key, text) => {
             let entry = [Value::List([Value::Int(*key)].into()), Value::Text(text.as_str().into())];
             set_and(shard, *bus, "any", Value::List(entry.into()), each)
+        }
+        // every other one has a key of its own
+        Act::Insert(bus, index, n) => {
+            let mut members = vec![("index".into(), Value::Int(*index)), ("value".into(), Value::Int(*n))];
+            if n % 2 == 0 {
+                members.push(("key".into(), stop((n / 2 % 8) as u8)));
+            }
+            set_and(shard, *bus, "order", Value::Map(members.into()), each);
+        }
+        Act::Move(bus, from, to) => {
+            let members = [("from".into(), Value::Int(*from)), ("to".into(), Value::Int(*to))];
+            set_and(shard, *bus, "order", Value::Map(members.into()), each);
+        }
+        Act::Out(bus, index) => {
+            let members = [("index".into(), Value::Int(*index)), ("removed".into(), Value::Bool(true))];
+            set_and(shard, *bus, "order", Value::Map(members.into()), each);
         }
         Act::Clear(bus) => {
             let node = Node::Uri(format!("/bus/{bus}").into());

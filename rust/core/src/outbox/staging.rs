@@ -71,6 +71,18 @@ impl Staging {
         Some(what)
     }
 
+    /// What waits of a list that is told anew.
+    pub fn forget_list(&mut self, link: LinkNumber) {
+        let bytes = &mut self.bytes;
+        self.staged.retain(|(_, what)| {
+            let is_gone = matches!(what, Staged::Put(of, item) if *of == link && item.is_of_list());
+            if is_gone {
+                *bytes -= what.bytes();
+            }
+            !is_gone
+        });
+    }
+
     pub fn clear(&mut self) {
         self.staged.clear();
         self.bytes = 0;

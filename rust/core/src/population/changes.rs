@@ -83,8 +83,11 @@ impl Changes {
     fn note(&mut self, table: &Population, row: u32, log: &Log) {
         for entry in &log.entries {
             match entry {
-                Undo::Presence { map, slot, .. } | Undo::Entry { map, slot, .. } => {
+                Undo::Presence { map, slot, .. } | Undo::Entry { map, slot, .. } | Undo::Label { map, slot, .. } => {
                     self.maps[*map as usize].mark(*slot)
+                }
+                Undo::Labels { map, labels } => {
+                    labels.iter().for_each(|(slot, _)| self.maps[*map as usize].mark(*slot))
                 }
                 Undo::Cell { .. } => {}
             }

@@ -36,7 +36,7 @@ impl Population {
 
     /// Undoes the turn for good.
     pub fn roll_back(&mut self, row: u32, log: &mut Log) {
-        self.rewind(row, log, &Mark { bits: 0, entries: 0, panes: 0, freed: 0, timers: 0, cleared: 0 });
+        self.rewind(row, log, &Mark { bits: 0, entries: 0, panes: 0, freed: 0, timers: 0, cleared: 0, lists: 0 });
         log.seen.clear();
     }
 
@@ -59,6 +59,7 @@ impl Population {
         }
         log.freed.truncate(mark.freed);
         log.cleared.truncate(mark.cleared);
+        log.lists.truncate(mark.lists);
         log.timers.truncate(mark.timers);
     }
 }
@@ -86,5 +87,7 @@ fn swap(columns: &mut [Column], maps: &mut [MapTable], row: u32, entry: &mut Und
             }
             *present = !*present;
         }
+        Undo::Label { map, slot, number } => *number = maps[*map as usize].relabel(*slot, *number),
+        Undo::Labels { map, labels } => maps[*map as usize].swap_labels(labels),
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::peer::Bounds;
 use crate::peer::{Direct, Form};
 
-const LANES: [&str; 4] = ["info", "note", "shopping", "count"];
+const LANES: [&str; 5] = ["info", "note", "shopping", "count", "stops"];
 
 /// A socket whose other end reads as much as it is told.
 #[derive(Default)]
@@ -39,6 +39,39 @@ impl Direct for Socket {
 struct State {
     value: String,
     entries: BTreeMap<String, String>,
+    /// Keys and values.
+    elements: Vec<(Value, Value)>,
+}
+
+impl State {
+    /// An operation on a list; each is right for the list as those before have left it.
+    fn operate(&mut self, body: &str) {
+        let elements = &mut self.elements;
+        let index = |index: &Value| match index {
+            Value::Int(index) => *index as usize,
+            _ => panic!("{index:?}"),
+        };
+        let slots = match list::operation(&recon::read_body(body).unwrap()) {
+            Ok(Body::Tree(Value::List(slots))) => slots,
+            Ok(Body::Bulk(Bulk::Clear)) => return elements.clear(),
+            other => panic!("{body}: {other:?}"),
+        };
+        match &slots[1..] {
+            [at, key, value] if body.starts_with("@update") => {
+                match elements.get_mut(index(at)).filter(|(known, _)| known == key) {
+                    Some(element) => element.1 = value.clone(),
+                    None => elements.insert(index(at), (key.clone(), value.clone())),
+                }
+            }
+            [from, to, key] => {
+                let element = elements.remove(index(from));
+                assert_eq!(element.0, *key);
+                elements.insert(index(to), element);
+            }
+            [at, key] => assert_eq!(elements.remove(index(at)).0, *key),
+            _ => panic!("{body}"),
+        }
+    }
 }
 
 struct Subscriber {
@@ -84,6 +117,7 @@ impl Subscriber {
             Tag::Event => {
                 let state = self.states.get_mut(&at).expect("an event comes after `linked` and before `unlinked`");
                 match message.body {
+                    body if at.1 == "stops" => state.operate(body),
                     "@clear" => state.entries.clear(),
                     body if body.starts_with('@') => {
                         let key = body.split(['(', ')']).nth(1).unwrap().to_owned();
@@ -119,14 +153,18 @@ enum Act {
     Put(usize, usize, i64),
     Remove(usize, usize),
     Clear(usize),
+    Insert(usize, i64, i64),
+    Update(usize, i64, i64),
+    Move(usize, i64, i64),
+    Out(usize, i64),
+    Empty(usize),
     Room(usize, usize),
     Reconnect(usize),
     Delete(usize),
     Run,
 }
 
-const BOUNDS: Bounds =
-    Bounds { intake_bytes: 1 << 20, queue_bytes: 1 << 20, queue_events: 1000, links: 100, twins: 100 };
+const BOUNDS: Bounds = Bounds { intake_bytes: 1 << 20, queue_bytes: 1 << 20, queue_events: 5, links: 100, twins: 100 };
 
 const CLIENTS: usize = 3;
 const UNITS: usize = 3;
@@ -141,6 +179,11 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (unit.clone(), 0..4usize, 0..100i64).prop_map(|(u, k, x)| Act::Put(u, k, x)),
         3 => (unit.clone(), 0..4usize).prop_map(|(u, k)| Act::Remove(u, k)),
         1 => unit.clone().prop_map(Act::Clear),
+        6 => (unit.clone(), 0..6i64, 0..100i64).prop_map(|(u, i, x)| Act::Insert(u, i, x)),
+        2 => (unit.clone(), 0..6i64, 0..100i64).prop_map(|(u, i, x)| Act::Update(u, i, x)),
+        3 => (unit.clone(), 0..6i64, 0..6i64).prop_map(|(u, i, j)| Act::Move(u, i, j)),
+        3 => (unit.clone(), 0..6i64).prop_map(|(u, i)| Act::Out(u, i)),
+        1 => unit.clone().prop_map(Act::Empty),
         3 => (client.clone(), prop_oneof![Just(0), 1..200usize, Just(usize::MAX)]).prop_map(|(c, r)| Act::Room(c, r)),
         1 => client.prop_map(Act::Reconnect),
         1 => unit.prop_map(Act::Delete),
@@ -169,6 +212,20 @@ fn play(acts: &[Act]) {
                 writer.send(&format!("@command(node:\"/unit/{unit}\",lane:shopping)@remove(key:k{key})"));
             }
             Act::Clear(unit) => writer.send(&format!("@command(node:\"/unit/{unit}\",lane:shopping)@clear")),
+            // an index that is none is a dead letter
+            Act::Insert(unit, at, x) => {
+                writer.send(&format!("@command(node:\"/unit/{unit}\",lane:stops)@update(index:{at},key:k{x}) {x}"));
+            }
+            Act::Update(unit, at, x) => {
+                writer.send(&format!("@command(node:\"/unit/{unit}\",lane:stops)@update(index:{at}) {x}"));
+            }
+            Act::Move(unit, from, to) => {
+                writer.send(&format!("@command(node:\"/unit/{unit}\",lane:stops)@move(from:{from},to:{to})"));
+            }
+            Act::Out(unit, at) => {
+                writer.send(&format!("@command(node:\"/unit/{unit}\",lane:stops)@remove(index:{at})"));
+            }
+            Act::Empty(unit) => writer.send(&format!("@command(node:\"/unit/{unit}\",lane:stops)@clear")),
             Act::Room(client, room) => clients[*client].room(*room),
             Act::Reconnect(client) => {
                 clients[*client].peer.leave();
@@ -215,11 +272,16 @@ fn truth(shard: &Shard, node: &str, lane: &str) -> State {
         "shopping" => {
             let table = &class.table.maps[0];
             let entry = |slot| (format!("key:{}", text(&table.key(slot))), text(&table.value(slot)));
-            State { value: String::new(), entries: table.slots(row).map(entry).collect() }
+            State { entries: table.slots(row).map(entry).collect(), ..State::default() }
+        }
+        "stops" => {
+            let table = &class.table.maps[1];
+            let elements = table.slots(row).map(|slot| (table.key(slot), table.value(slot))).collect();
+            State { elements, ..State::default() }
         }
         lane => {
             let column = class.decl.columns.iter().position(|column| column.name == lane).unwrap();
-            State { value: text(&class.table.columns[column].get(row)), entries: BTreeMap::new() }
+            State { value: text(&class.table.columns[column].get(row)), ..State::default() }
         }
     }
 }

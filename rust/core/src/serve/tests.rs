@@ -21,7 +21,8 @@ fn declared() -> serde_json::Value {
             {"name": "Unit", "pattern": [{"literal": "unit"}, {"parameter": "id"}],
             "columns": [column("info", "int64", &null, false), column("count", "int64", &0.into(), false),
                 column("note", "string", &null, true), column("_secret", "int64", &1.into(), true)],
-            "maps": [{"name": "shopping", "key": "string", "value": "int64", "limit": 1000, "settable": true}],
+            "maps": [{"name": "shopping", "key": "string", "value": "int64", "limit": 1000, "settable": true},
+                {"name": "stops", "key": "value", "value": "int64", "limit": 1000, "settable": true, "ordered": true}],
             "changed": [], "timers": [], "members": [], "hooks": hooks,
             "commands": [{"name": "publish", "body": {"scalar": {"kind": "int"}}}],
             "folds": [{"out": 0, "input": from(&[0]), "fold": "latest"}, {"out": 1, "input": from(&[]), "fold": "count"}]},
@@ -588,4 +589,58 @@ fn links_outlive_the_growth_of_a_schema_and_new_lanes_can_be_linked_at_once() {
     got.sort();
     let told = [("info", " 80"), ("new69", " 80"), ("shopping", "@update(key:salt) 2")];
     assert_eq!(got, told.map(|(lane, body)| format!("@event({}){body}", at(lane))));
+}
+
+#[test]
+fn a_list_lane_tells_every_operation_in_order() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    let command = |body: &str| format!("@command(node:\"/unit/1\",lane:stops){body}");
+    let event = |body: &str| format!("@event(node:\"/unit/1\",lane:stops){body}");
+    let got = exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:stops)"]);
+    assert_eq!(got, ["@linked(node:\"/unit/1\",lane:stops)", "@synced(node:\"/unit/1\",lane:stops)"]);
+    for (sent, told) in [
+        ("@update(index:0) 10", "@update(index:0,key:0) 10"),
+        ("@update(index:1,key:%AQID) 20", "@update(index:1,key:%AQID) 20"),
+        ("@update(index:0,key:front) 30", "@update(index:0,key:front) 30"),
+        ("@update(index:0) 31", "@update(index:0,key:front) 31"),
+        // the key goes before an index that has shifted
+        ("@update(index:0,key:%AQID) 21", "@update(index:2,key:%AQID) 21"),
+        ("@move(from:2,to:0)", "@move(from:2,to:0,key:%AQID)"),
+        ("@move(from:0,to:2,key:front)", "@move(from:1,to:2,key:front)"),
+        ("@remove(index:1)", "@remove(index:1,key:0)"),
+        ("@remove(index:0,key:front)", "@remove(index:1,key:front)"),
+    ] {
+        assert_eq!(exchange(&mut shard, &client, &[&command(sent)]), [event(told)], "{sent}");
+    }
+    let got = exchange(&mut shard, &client, &[&command("@update(index:1) 5"), &command("@update(index:2) 6")]);
+    assert_eq!(got, [event("@update(index:1,key:1) 5"), event("@update(index:2,key:2) 6")]);
+    let got = exchange(&mut shard, &client, &[&command("@drop(1)"), &command("@take(1)")]);
+    assert_eq!(got, [event("@remove(index:0,key:%AQID)"), event("@remove(index:1,key:2)")]);
+    let got = exchange(&mut shard, &client, &["@sync(node:\"/unit/1\",lane:stops)"]);
+    assert_eq!(got, [event("@update(index:0,key:1) 5"), "@synced(node:\"/unit/1\",lane:stops)".to_owned()]);
+    assert_eq!(exchange(&mut shard, &client, &[&command("@clear")]), [event("@clear")]);
+}
+
+#[test]
+fn what_a_list_lane_cannot_do_is_a_dead_letter_that_says_why() {
+    let mut shard = shard();
+    let client = Client::new(&shard);
+    for (body, reason) in [
+        ("@update(index:1) 5", "`stops` has 0 elements, and 1 is no index of it"),
+        ("@update(index:-1) 5", "`stops` has 0 elements, and -1 is no index of it"),
+        ("@move(from:0,to:1)", "`stops` has 0 elements, and 0 is no index of it"),
+        ("@move(from:0,to:1,key:k)", "`stops` has no element with the key \"k\""),
+        ("@remove(index:0)", "`stops` has 0 elements, and 0 is no index of it"),
+        ("@insert(index:0) 5", "a list lane takes @update(index:"),
+        (" direct", "a list lane takes @update(index:"),
+    ] {
+        exchange(&mut shard, &client, &[&format!("@command(node:\"/unit/1\",lane:stops){body}")]);
+        let letters = shard.take_letters();
+        assert_eq!(letters.len(), 1, "{body}");
+        assert!(letters[0].reason.starts_with(reason), "{}", letters[0].reason);
+    }
+    // that is gone already
+    exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:stops)@remove(index:0,key:k)"]);
+    assert_eq!(shard.take_letters(), []);
 }

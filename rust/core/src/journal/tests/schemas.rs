@@ -94,7 +94,7 @@ fn lanes_may_stand_in_another_order() {
         assert_eq!(cell(&shard, 1, "route"), Value::Text("r".into()));
         let class = &shard.populations[0];
         let row = class.table.row(TwinId(1)).unwrap();
-        assert_eq!((class.table.maps[0].len(row), class.table.maps[1].len(row)), (0, 1));
+        assert_eq!((class.table.maps[1].len(row), class.table.maps[2].len(row)), (0, 1));
     });
 }
 
