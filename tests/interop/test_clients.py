@@ -207,3 +207,52 @@ def test_links_come_back_after_a_restart(own_server: Server, start: Start, node:
         assert own_server.entries(node, "shopping") == entries
     assert client.events("e") == [0, 1]
     assert own_server.get(node, "count") == 2
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_list_loses_and_doubles_nothing_over_a_restart(own_server: Server, node: str, how: signal.Signals) -> None:
+    """JavaScript alone has lists."""
+    with ExitStack() as stack:
+        writer, watcher = (CLIENTS["javascript"](own_server.url) for _ in range(2))
+        for one in (writer, watcher):
+            stack.callback(one.end)
+            one.open("l", "list", node, "items")
+        for value in ("c", "b", "a"):
+            writer.do("insert", on="l", index=0, value=value)
+        expected: list[Any] = ["a", "b", "c"]
+        own_server.until(node, "items", expected)
+        for body in ({"value": "d"}, {"index": 1, "value": "B"}, {"value": {"x": 1}}, {"value": "f"}):
+            own_server.post(node, "items", body)
+        own_server.post(node, "items", {"from": 5, "to": 0})
+        own_server.post(node, "items", {"index": 3, "removed": True})
+        expected = ["f", "a", "B", "d", {"x": 1}]
+        assert own_server.get(node, "items") == expected
+        watcher.until_elements("l", expected)
+        keys = [key for key, _ in watcher.state("l")]
+        for turn in range(2):
+            before = [one.said("l").count("synced") for one in (writer, watcher)]
+            own_server.restart(how)
+            for one, count in zip((writer, watcher), before, strict=True):
+                one.until_back("l", count)
+            assert own_server.get(node, "items") == expected
+            watcher.until_elements("l", expected)
+            assert [key for key, _ in watcher.state("l")][:5] == keys
+            # both directions
+            own_server.post(node, "items", {"value": turn})
+            expected.append(turn)
+            watcher.until_elements("l", expected)
+            late = CLIENTS["javascript"](own_server.url)
+            stack.callback(late.end)
+            late.open("l", "list", node, "items")
+            late.until_elements("l", expected)
+            late.do("delete", on="l", index=len(expected) - 1)
+            expected.pop()
+            own_server.until(node, "items", expected)
+            late.do("replace", on="l", index=4, value=f"turn {turn}")
+            expected[4] = f"turn {turn}"
+            own_server.until(node, "items", expected)
+            late.do("move", on="l", **{"from": 0, "to": 2})
+            expected.insert(2, expected.pop(0))
+            own_server.until(node, "items", expected)
+            watcher.until_elements("l", expected)
+            keys = [key for key, _ in watcher.state("l")]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shoal import App, Command, Map, Twin, Value
+from shoal import App, Command, List, Map, Twin, Value
 
 app = App("units")
 
@@ -13,6 +13,7 @@ class Unit(Twin):
     info = Value(Any, None, save="sync")
     count = Value(int, 0, save="sync")
     shopping = Map(str | int | bool, Any, save="sync")
+    items = List(Any, save="sync")
     publish = Command(Any)
 
     @publish.handler

@@ -10,7 +10,6 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin};
 use crate::peer::Identity;
 use crate::population::PopulationId;
 use crate::recon::{decode_recon, read_body};
-use crate::serve::operation_of;
 use crate::shard::Shard;
 
 pub struct Ask {
@@ -208,11 +207,6 @@ impl Shard {
             .map_err(|error| Problem::Invalid { reason: "not UTF-8".to_owned(), offset: Some(error.valid_up_to()) })?;
         let tree =
             read_body(text).map_err(|error| Problem::Invalid { reason: error.reason, offset: Some(error.offset) })?;
-        if matches!(lane, Lane::Map(_))
-            && let Some(operation) = operation_of(&tree)
-        {
-            return Ok((lane, operation));
-        }
         Ok((lane, Body::Tree(tree)))
     }
 
