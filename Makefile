@@ -11,7 +11,7 @@ unexport CONDA_PREFIX PYTHONHOME PYTHONPATH
 BIN := .venv/bin
 RUST := $(shell find rust -type f \( -name '*.rs' -o -name Cargo.toml \)) Cargo.toml
 
-.PHONY: help demo test test-long check format bench docs build tools node clean
+.PHONY: help demo test test-long check format bench docs build interop interop-rust tools node clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -20,11 +20,11 @@ help:  ## this list
 demo: build  ## three hours of air traffic as live twins (sets up everything first)
 	@$(BIN)/python examples/airspace/demo.py $(ARGS)
 
-test: build node  ## all tests but the long ones (sets up everything first)
+test: build node interop  ## all tests but the long ones (sets up everything first)
 	cargo test --quiet --package shoal-core
 	$(BIN)/python -m pytest $(ARGS)
 
-test-long: build node  ## the long tests (readers are fuzzed for SHOAL_FUZZ_SECONDS each, 600)
+test-long: build node interop interop-rust  ## the long tests (readers are fuzzed for SHOAL_FUZZ_SECONDS each, 600)
 	SHOAL_FUZZ_SECONDS=$${SHOAL_FUZZ_SECONDS:-600} cargo test --quiet --package shoal-core --lib -- --ignored fuzz_
 	cargo test --quiet --package shoal-core --lib -- --ignored long_
 	$(BIN)/python -m pytest -m long -o faulthandler_timeout=0 $(ARGS)
@@ -51,6 +51,12 @@ docs: build  ## checks that the pages' code runs and that the files they name ex
 
 build: .venv/.built  ## the package, importable in .venv
 
+interop: .venv/interop/.clients  ## Swim's JavaScript and Python clients, which the tests run against Shoal
+
+interop-rust: tools  ## Swim's client and server for Rust, which the long tests run (some minutes the first time)
+	@echo "make: building Swim's client and server for Rust"
+	@CARGO_TARGET_DIR=$(CURDIR)/.venv/interop/rust cargo build --quiet --manifest-path tests/interop/rust/Cargo.toml
+
 clean:  ## deletes all that was built
 	rm -rf .venv build target
 
@@ -64,7 +70,7 @@ tools:
 	@rustc --version | awk '{split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 89)}' || { echo "make: $$(rustc --version) is too old, Shoal needs >= 1.89: rustup update stable" >&2; exit 1; }
 	@command -v cc > /dev/null || { echo "make: a C compiler is missing: apt install gcc libc6-dev" >&2; exit 1; }
 
-# Only for the tests: Pyright checks the types that users see.
+# Only for the tests: Pyright checks the types that users see, and Swim's client for JavaScript runs in it.
 node:
 	@command -v npm > /dev/null || { echo "make: npm is missing: it comes with Node >= 20, https://nodejs.org, or apt install nodejs npm" >&2; exit 1; }
 
@@ -79,4 +85,15 @@ node:
 .venv/.built: .venv/.tools $(RUST) | tools
 	@echo "make: building the core (some minutes the first time)"
 	@PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/maturin develop --release --quiet
+	@touch $@
+
+# Each client in a folder of its own: Swim's for Python must not meet the packages of the tools.
+INTEROP := tests/interop/js/package.json tests/interop/js/args/package.json tests/interop/py/requirements.txt
+.venv/interop/.clients: $(INTEROP) .venv/.tools | node
+	@echo "make: installing Swim's clients for JavaScript and Python"
+	@mkdir -p .venv/interop/js
+	@cp -r tests/interop/js/args tests/interop/js/package.json .venv/interop/js
+	@cd .venv/interop/js && npm install --no-package-lock --no-audit --no-fund --loglevel=error > /dev/null
+	@$(PYTHON) -m venv .venv/interop/py
+	@.venv/interop/py/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/interop/py/requirements.txt
 	@touch $@

@@ -214,6 +214,13 @@ class Wire:
         first, payload = self.next()
         while first == 0x81:
             first, payload = self.next()
+        return self._close(first, payload)
+
+    def ended(self) -> tuple[int, str]:
+        """As ``closed``, where nothing may come before it."""
+        return self._close(*self.next())
+
+    def _close(self, first: int, payload: bytes) -> tuple[int, str]:
         assert first == 0x88, (first, payload)
         assert self.rest() == b""
         return int.from_bytes(payload[:2], "big"), payload[2:].decode()

@@ -127,3 +127,20 @@ def test_a_chunked_body_is_taken(server: Served) -> None:
 def test_an_empty_body_is_null(server: Served) -> None:
     assert server.post("/bus/6?lane=delete_me", b"").status == 202
     assert server.get("/bus/6").status == 404
+
+
+def test_a_map_lane_takes_pairs_and_in_recon_what_warp_says(server: Served) -> None:
+    def stops() -> Any:
+        return server.get("/bus/map?lane=stops").json
+
+    recon = "application/x-recon"
+    assert server.post("/bus/map?lane=stops", ["A", 1]).status == 202
+    for body, found in (
+        (b"{B,2}", {"A": 1, "B": 2}),
+        (b"@update(key:C) 3", {"A": 1, "B": 2, "C": 3}),
+        (b"@remove(key:A)", {"B": 2, "C": 3}),
+        (b"@take(1)", {"B": 2}),
+        (b"@clear", {}),
+    ):
+        assert server.post("/bus/map?lane=stops", body, recon).status == 202
+        assert stops() == found

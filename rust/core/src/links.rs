@@ -220,14 +220,19 @@ impl Links {
         }
     }
 
-    /// Ends every link of every peer with a word, and closes the connections.
+    /// Closes the connections when what waits for them is written, streams of events with a word.
+    ///
+    /// WARP's links end without one: clients take `unlinked` as the end of the link, and would not ask for it again when
+    /// the server is back.
     pub fn close(&mut self, code: u16, reason: &str) {
         let peers: Vec<_> = self.peers.drain().collect();
         for (id, links) in peers {
             for ((population, row, place), number) in links.links {
                 let spelled = self.drop_listener(population, row, place, LinkId { peer: id, number });
-                let farewell = spelled.and_then(|spelling| farewell(&spelling, ""));
-                links.peer.outbox().shut(number, farewell);
+                let spelled = spelled.filter(|spelling| spelling.form == Form::Events);
+                if let Some(farewell) = spelled.and_then(|spelling| farewell(&spelling, "")) {
+                    links.peer.outbox().shut(number, Some(farewell));
+                }
             }
             links.peer.close(code, reason);
             self.touch(&links.peer);

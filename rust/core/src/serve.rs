@@ -75,7 +75,7 @@ impl Shard {
         self.serving = true;
     }
 
-    /// Ends every link with a word and every request without an answer; connections are closed when that is written.
+    /// Ends every link, and every request without an answer; connections are closed when what waits for them is written.
     pub fn close_doors(&mut self, reason: &str) {
         self.serving = false;
         self.exchange.close();
