@@ -21,9 +21,9 @@ SECONDS = 20.0
 class Served:
     """A run in a thread of its own. ``port`` is where it serves."""
 
-    def __init__(self, app: App[Any], folder: Path) -> None:
+    def __init__(self, app: App[Any], folder: Path, **options: Any) -> None:
         self._app = app
-        self._options = RunOptions(port=0, dead_letters=folder / "dead.jsonl")
+        self._options = RunOptions(**{"port": 0, "dead_letters": folder / "dead.jsonl"} | options)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._wires: list[Wire] = []
@@ -92,8 +92,9 @@ class Served:
 
 
 @contextmanager
-def served(app: App[Any], folder: Path) -> Iterator[Served]:
-    server = Served(app, folder)
+def served(app: App[Any], folder: Path, **options: Any) -> Iterator[Served]:
+    """``options``: of the run."""
+    server = Served(app, folder, **options)
     try:
         yield server
     finally:
