@@ -161,3 +161,15 @@ def test_http_reads_replaces_and_streams_a_list(tmp_path: Path) -> None:
         server.post("/list/1?lane=items", {"key": keys[0], "removed": True})
         told = stream.until(b"true}").decode()
         assert told.endswith(f'data: {{"index":1,"key":{keys[0]},"removed":true}}')
+
+
+def test_operations_may_be_recon_over_http(tmp_path: Path) -> None:
+    with served(make(), tmp_path) as server:
+        for body, expected in [
+            (b"@update(index:0,key:a) tea", ["tea"]),
+            (b"@update(index:1) milk", ["tea", "milk"]),
+            (b"@move(from:0,to:1,key:a)", ["milk", "tea"]),
+            (b"@drop(1)", ["tea"]),
+        ]:
+            reply = server.post("/list/1?lane=items", body, "application/x-recon")
+            assert (reply.status, state(server)) == (202, expected), body

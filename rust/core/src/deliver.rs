@@ -8,7 +8,7 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
 use crate::fold;
 use crate::population::column::fit;
 use crate::population::{PopulationId, TwinId};
-use crate::serve::list;
+use crate::serve::{list, operation_of};
 use crate::shard::{Held, Newborn, Shard};
 use crate::time::time_of;
 use crate::timers::{TimerKey, TimerNumber};
@@ -55,12 +55,13 @@ impl Shard {
                 Err((kind, reason)) => return self.dead(envelope, kind, &reason),
             }
         }
-        if let (Lane::Map(map), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
-            && self.is_list(population, *map)
-        {
-            match list::operation(tree) {
-                Ok(body) => envelope.body = body,
-                Err(reason) => return self.dead(envelope, Kind::Invalid, reason),
+        if let (Lane::Map(map), Body::Tree(tree)) = (&envelope.lane, &envelope.body) {
+            match self.is_list(population, *map) {
+                true => match list::operation(tree) {
+                    Ok(body) => envelope.body = body,
+                    Err(reason) => return self.dead(envelope, Kind::Invalid, reason),
+                },
+                false => envelope.body = operation_of(tree).unwrap_or_else(|| envelope.body.clone()),
             }
         }
         match envelope.lane {

@@ -485,8 +485,13 @@ impl Shard {
 
 /// An operation on a map lane (warp.md, 6). None: it is none. Errors: it is no Recon.
 fn map_operation(body: &str) -> Result<Option<Body>, String> {
-    let Value::Map(members) = recon::read_body(body).map_err(|error| error.to_string())? else { return Ok(None) };
-    let Some((name, argument)) = members.first() else { return Ok(None) };
+    recon::read_body(body).map(|tree| operation_of(&tree)).map_err(|error| error.to_string())
+}
+
+/// The same of a body that has been read.
+pub(crate) fn operation_of(tree: &Value) -> Option<Body> {
+    let Value::Map(members) = tree else { return None };
+    let (name, argument) = members.first()?;
     let key = || match argument {
         Value::Map(slots) => slots.iter().find(|(name, _)| name == "key").map(|(_, key)| key.clone()),
         _ => None,
@@ -495,14 +500,14 @@ fn map_operation(body: &str) -> Result<Option<Body>, String> {
         Value::Int(count) if *count >= 0 => Some(*count as usize),
         _ => None,
     };
-    Ok(match name.as_str() {
+    match name.as_str() {
         "@update" => key().map(|key| Body::Tree(Value::List([key, behind(&members[1..])].into()))),
         "@remove" => key().map(|key| Body::Tree(Value::List([key].into()))),
         "@clear" => Some(Body::Bulk(Bulk::Clear)),
         "@take" => count().map(|count| Body::Bulk(Bulk::Take(count))),
         "@drop" => count().map(|count| Body::Bulk(Bulk::Drop(count))),
         _ => None,
-    })
+    }
 }
 
 /// What stands behind a first attribute, as a value of its own: plain values move up by one place.
