@@ -56,18 +56,15 @@ impl Shard {
                 Err((kind, reason)) => return self.dead(envelope, kind, &reason),
             }
         }
-        if let (Lane::Map(map), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
-            && self.is_list(population, *map)
-        {
-            match list::operation(tree) {
-                Ok(body) => envelope.body = body,
-                Err(reason) => return self.dead(envelope, Kind::Invalid, reason),
+        if let (Lane::Map(map), Body::Tree(tree)) = (&envelope.lane, &envelope.body) {
+            match self.is_list(population, *map) {
+                true => match list::operation(tree) {
+                    Ok(body) => envelope.body = body,
+                    Err(reason) => return self.dead(envelope, Kind::Invalid, reason),
+                },
+                // what links and Recon write has the form that it has on the wire
+                false => envelope.body = operation_of(tree).unwrap_or_else(|| envelope.body.clone()),
             }
-        } else if let (Lane::Map(_), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
-            && let Some(body) = operation_of(tree)
-        {
-            // what a link writes has the form that it has on the wire
-            envelope.body = body;
         }
         match envelope.lane {
             Lane::Command(command) => self.bring_command(envelope, source, population, command),

@@ -514,7 +514,7 @@ fn map_operation(body: &str) -> Result<Option<Body>, String> {
     recon::read_body(body).map(|tree| operation_of(&tree)).map_err(|error| error.to_string())
 }
 
-/// The same of a tree.
+/// The same of a body that has been read.
 pub(crate) fn operation_of(tree: &Value) -> Option<Body> {
     let Value::Map(members) = tree else { return None };
     let (name, argument) = members.first()?;
