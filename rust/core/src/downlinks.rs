@@ -2,6 +2,7 @@
 //! or a map that its turns write; when such a turn is kept, links are opened and closed here. What a linked lane's turn has
 //! done is told to those who link it between two turns, each in a turn of its own, before any new outside work.
 
+mod app;
 mod copying;
 mod far;
 mod near;
@@ -23,6 +24,7 @@ use crate::shard::Class;
 use crate::undo::Log;
 use crate::value::Value;
 
+pub use app::AppNews;
 pub use far::Far;
 pub use targets::Target;
 
@@ -147,6 +149,12 @@ enum Changed {
         member: EcoString,
         joined: bool,
     },
+    /// A link of the app to a twin that must be made first.
+    App {
+        number: u16,
+        population: PopulationId,
+        key: EcoString,
+    },
     /// A twin of a class whose groups have all twins as members was made.
     Group {
         population: PopulationId,
@@ -213,6 +221,10 @@ pub struct Downlinks {
     /// Items of command and supply lanes, to be sent as commands when the turn's end is over.
     events: Vec<(u32, Value)>,
     far: Far,
+    /// Links of the app itself, by number.
+    app: Vec<app::AppLink>,
+    /// What they have told; the program takes it after each batch.
+    app_news: Vec<(u16, AppNews)>,
 }
 
 impl Downlinks {
@@ -279,7 +291,9 @@ impl Downlinks {
                 self.slab.len() as u32 - 1
             }
         };
-        self.lanes[population.0 as usize][link as usize].set(row, at, id);
+        if population != app::APP {
+            self.lanes[population.0 as usize][link as usize].set(row, at, id);
+        }
         id
     }
 
@@ -287,7 +301,9 @@ impl Downlinks {
     fn remove(&mut self, id: u32) {
         self.detach(id);
         let Downlink { population, link, row, at, .. } = self.slab[id as usize];
-        self.lanes[population.0 as usize][link as usize].set(row, at, NONE);
+        if population != app::APP {
+            self.lanes[population.0 as usize][link as usize].set(row, at, NONE);
+        }
         self.slab[id as usize].serial = 0;
         self.free.push(id);
     }

@@ -113,6 +113,7 @@ impl Shard {
                 for id in links {
                     let link = &mut self.downlinks.slab[id as usize];
                     (link.is_linked, link.is_synced) = (false, false);
+                    super::app::broken(&mut self.downlinks.app_news, link);
                 }
             }
             RemoteNews::Unlinked(_, reason) => {
@@ -139,6 +140,7 @@ impl Shard {
         self.downlinks.slab[id as usize].is_synced = false;
         self.downlinks.far.seen.entry(uplink).or_default();
         let Downlink { population, link, at, .. } = self.downlinks.slab[id as usize];
+        super::app::begins(&mut self.downlinks.app_news, &self.downlinks.slab[id as usize]);
         let Some(uri) = self.target_uri(population, link, at) else { return };
         let decl = self.link_decl(population, link);
         let (shape, prio, rate) = (shape(decl.kind), decl.prio, decl.rate);

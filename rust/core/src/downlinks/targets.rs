@@ -1,5 +1,6 @@
 //! From what a kept turn has written to links that are open: addresses looked up, twins made where there are none.
 
+use super::app::APP;
 use super::*;
 use crate::dispatch::Step;
 use crate::declaration::CommandDecl;
@@ -38,6 +39,20 @@ impl Shard {
                     false => self.populations[population.0 as usize].table.find(group.as_bytes()).into_iter().collect(),
                 };
                 rows.into_iter().for_each(|row| self.connect_member(membership, row, &member, joined));
+                None
+            }
+            Changed::App { number, population, key } => {
+                let id = self.downlinks.app[number as usize].id?;
+                match self.populations[population.0 as usize].table.find(key.as_bytes()) {
+                    Some(row) => self.connect_near(id, population, row),
+                    None => {
+                        let target = Target { population: APP, link: number, at: id };
+                        match self.make(population, &key, Newborn::Target(target)) {
+                            Ok(step) => return step,
+                            Err((_, row, _)) => self.connect_near(id, population, row),
+                        }
+                    }
+                }
                 None
             }
             Changed::Group { population, twin } => {
@@ -90,7 +105,10 @@ impl Shard {
     }
 
     pub(super) fn link_decl(&self, population: PopulationId, link: u16) -> &LinkDecl {
-        &self.populations[population.0 as usize].decl.links[link as usize]
+        match population {
+            APP => &self.downlinks.app[link as usize].decl,
+            population => &self.populations[population.0 as usize].decl.links[link as usize],
+        }
     }
 
     /// Brings a link in line with what its target says now.
@@ -135,7 +153,11 @@ impl Shard {
     /// A link's twin has been made, or could not be: None.
     pub(crate) fn target_newborn(&mut self, target: Target, made: Option<(PopulationId, u32)>) {
         let Target { population, link, at } = target;
-        let Some(id) = self.downlinks.lanes[population.0 as usize][link as usize].get(at, at) else { return };
+        let id = match population {
+            APP => self.downlinks.app[link as usize].id,
+            population => self.downlinks.lanes[population.0 as usize][link as usize].get(at, at),
+        };
+        let Some(id) = id else { return };
         match made {
             Some((source, row)) => self.connect_near(id, source, row),
             None => self.downlinks.tell(id, 0, News::Failed("the twin could not be made".into())),
@@ -143,6 +165,9 @@ impl Shard {
     }
 
     pub(super) fn target_uri(&self, population: PopulationId, link: u16, at: u32) -> Option<EcoString> {
+        if population == APP {
+            return Some(self.downlinks.app[link as usize].uri.clone());
+        }
         self.target(Target { population, link, at }).map(|(_, uri)| uri)
     }
 
@@ -160,7 +185,7 @@ impl Shard {
         }
     }
 
-    fn connect_near(&mut self, id: u32, population: PopulationId, row: u32) {
+    pub(super) fn connect_near(&mut self, id: u32, population: PopulationId, row: u32) {
         let Downlink { population: own, link, .. } = self.downlinks.slab[id as usize];
         let decl = self.link_decl(own, link);
         let class = &self.populations[population.0 as usize];

@@ -1,6 +1,7 @@
 //! The turns in which twins are told what their links bring. What comes is written and kept first; then the handlers that it
 //! concerns run, in a turn of their own: one that fails undoes what it did, and the copy stays what the linked lane is.
 
+use super::app::APP;
 use super::copying::is_alike;
 use super::*;
 use crate::declaration::{ColumnType, CopyDecl};
@@ -18,6 +19,10 @@ impl Shard {
             return self.called(*call);
         }
         let link = self.downlinks.live(told.link, told.serial)?;
+        if link.population == APP {
+            self.tell_app(told.link, &link, told.what);
+            return None;
+        }
         let twin = self.populations[link.population.0 as usize].table.id(link.row)?;
         if self.is_busy(link.population, twin) {
             self.wait_told(link.population, twin, told);
@@ -369,6 +374,10 @@ impl Shard {
     pub(crate) fn send_events(&mut self, population: PopulationId, row: u32, hops: u16) {
         for (id, item) in self.downlinks.take_events() {
             let link = self.downlinks.slab[id as usize];
+            if link.population == APP {
+                self.downlinks.tell(id, hops, News::Came(Operation::Body(item)));
+                continue;
+            }
             let CopyDecl::Command(command) = self.link_decl(link.population, link.link).copy else { continue };
             let Some(twin) = self.populations[link.population.0 as usize].table.id(link.row) else { continue };
             let key = self.populations[population.0 as usize].table.key(row).into();
