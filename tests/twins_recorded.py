@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from shoal import App, Command, List, Map, Settings, Twin, Value
+from shoal import App, Command, Demand, DemandMap, Join, JoinMap, List, Map, Settings, Supply, Twin, Value
 
 
 def make(stop: Callable[[], object]) -> App[None]:
@@ -31,10 +31,28 @@ def make(stop: Callable[[], object]) -> App[None]:
         elements = List(Any, name="list")
         poke = Command(Any)
         fail = Command(Any)
+        supply = Supply(Any)
+        demand = Demand(Any)
+        demandmap = DemandMap(str, str)
 
         @poke.handler
         def on_poke(self, body: Any) -> None:
             self.elements.append(body)
+            self.supply.push(body)
+            self.demand.cue()
+            self.demandmap.cue("a")
+
+        @demand.handler
+        def on_demand(self) -> Any:
+            return {"cued": "yes"}
+
+        @demandmap.handler
+        def on_key(self, key: str) -> str:
+            return f"v-{key}"
+
+        @demandmap.keys
+        def on_sync(self) -> list[str]:
+            return ["a", "b"]
 
         @fail.handler
         def on_fail(self, body: Any) -> None:
@@ -42,7 +60,14 @@ def make(stop: Callable[[], object]) -> App[None]:
 
     @app.twin("/agg/{id}")
     class Agg(Twin):
-        register = Command(str)
+        register = Command(Any)
+        join = Join(Any, key=str | int, lane="info")
+        joinmap = JoinMap(str | int | bool, Any, lane="shopping")
+
+        @register.handler
+        def on_register(self, unit: Any) -> None:
+            self.join.add(unit, f"/unit/{unit}")
+            self.joinmap.add(str(unit), f"/unit/{unit}")
 
     @app.twin("/stats")
     class Stats(Twin):

@@ -3,7 +3,8 @@
 A twin is the live counterpart of one entity: a class of lanes and handlers (``Twin``), with a place in an ``App``.
 
 =============  ======================================================================================
-lanes          ``Value`` ``Map`` ``List`` ``Command`` ``Local`` ``Alarm`` ``Members``
+lanes          ``Value`` ``Map`` ``List`` ``Command`` ``Request`` ``Supply`` ``Demand`` ``DemandMap``
+               ``Local`` ``Alarm`` ``Members``; ``@lane.linked``, ``@lane.unlinked``, ``LinkInfo``
 links          ``Link`` ``MapLink`` ``ListLink`` ``EventLink`` ``Join`` ``JoinMap``
 folds          ``Latest`` ``Count`` ``Sum`` ``Mean`` ``Min`` ``Max`` ``Ewma`` ``Above`` ``Below``
 time           ``self.after``, ``self.cancel``, ``@every``
@@ -11,7 +12,7 @@ refusing       ``raise Reject(reason)``
 testing        ``with app.test() as t`` gives a ``Kit``
 data           ``recon.loads``, ``recon.dumps``: Swim's data language
 elsewhere      ``Client`` and ``AsyncClient``: the twins of a server, from scripts, notebooks and asyncio
-later          ``Supply`` ``Request`` ``Idle``: typed, not carried out yet
+later          ``Idle``: typed, not carried out yet
 =============  ======================================================================================
 """
 
@@ -45,18 +46,22 @@ from shoal.errors import (
 from shoal.handlers import every
 from shoal.lanes.alarm import Alarm, AlarmState
 from shoal.lanes.command import Command, Send, SendNothing
+from shoal.lanes.demand import Cue, CueKey, Demand, DemandMap
 from shoal.lanes.fold import Fold
 from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.history import History, Stamped
 from shoal.lanes.join import Join, JoinMap, JoinView
-from shoal.lanes.lane import Lane, Num
-from shoal.lanes.later import Ask, Idle, Pusher, Request, Supply
+from shoal.lanes.lane import Lane, Linkable, Num
+from shoal.lanes.later import Idle
 from shoal.lanes.link import EventLink, EventView, Link, LinkView, ListLink, ListLinkView, MapLink, MapLinkView
+from shoal.lanes.links import LinkInfo
 from shoal.lanes.list import List, ListView
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
 from shoal.lanes.members import Group, Members
 from shoal.lanes.numbers import Max, Mean, Min, Sum
+from shoal.lanes.request import Ask, AskNothing, Request
+from shoal.lanes.supply import Pusher, Supply
 from shoal.lanes.thresholds import Above, Below
 from shoal.lanes.value import Value
 from shoal.settings import Settings
@@ -79,6 +84,7 @@ __all__ = [
     "App",
     "Ask",
     "AskFailed",
+    "AskNothing",
     "AskTimeout",
     "AsyncClient",
     "AsyncLive",
@@ -90,8 +96,12 @@ __all__ = [
     "Command",
     "ConfigError",
     "Count",
+    "Cue",
+    "CueKey",
     "DeadLetter",
     "DeclarationError",
+    "Demand",
+    "DemandMap",
     "Done",
     "EventLink",
     "EventView",
@@ -108,7 +118,9 @@ __all__ = [
     "Lane",
     "Latest",
     "Link",
+    "LinkInfo",
     "LinkView",
+    "Linkable",
     "List",
     "ListLink",
     "ListLinkView",

@@ -11,6 +11,7 @@ from typing import Any, Self, final
 
 from typing_extensions import disjoint_base
 
+from shoal.asking import Question
 from shoal.handlers import Functions
 
 @disjoint_base
@@ -41,10 +42,27 @@ class Handle:
         """The twin's Local objects, by attribute: kept while the twin is in memory, never rolled back."""
     def _send(self, population: int, parameters: Sequence[str], command: int, body: Any) -> None:
         """A command to another twin; the body is validated (ValidationError) and copied now."""
-    def _send_uri(self, uri: str, lane: str, body: Any) -> None:
-        """The same by URI; an address without a route becomes a dead letter when it is delivered."""
+    def _ask(self, population: int, parameters: Sequence[str], command: int, body: Any, question: Question) -> int:
+        """A request to another twin, which leaves at once: ``question.settle`` is called with its answer, in a batch's
+        ``settle_asks``. Returns its number. AskFailed, WouldDeadlock, ValidationError.
+        """
+    def _send_uri(self, uri: str, lane: str, body: Any) -> int:
+        """The same by URI; an address without a route becomes a dead letter when it is delivered.
+
+        Returns the command's number in the turn.
+        """
+    def _unsend(self, number: int) -> bool:
+        """Takes a command back that has not been sent yet; false: there is none of this number."""
     def _send_each(self, members: int, command: int, body: Any) -> None:
         """To all members of a group."""
+    def _push(self, supply: int, item: Any) -> None:
+        """An item of a supply lane in the lane's builtin form; sent when the turn is kept."""
+    def _cue(self, demand: int, key: Any = None) -> None:
+        """A demand lane may have changed; of a demand-map lane, what it has under a key (its builtin form)."""
+    def _gone(self, demand: int, key: Any) -> None:
+        """A key of a demand-map lane is gone."""
+    def _links(self, kind: str, number: int) -> int:
+        """How many are linked to a lane: "column", "map", "command", "members", "supply" or "demand"."""
     def _members(self, members: int) -> list[str]: ...
     def _member_count(self, members: int) -> int: ...
     def _has_member(self, members: int, uri: str) -> bool: ...
@@ -340,6 +358,14 @@ class Shard:
         """The call in progress gave a coroutine: sets its turn aside; returns the turn's number."""
     def finish(self, turn: int, kind: str, reason: str) -> None:
         """The coroutine of a parked turn ended; kind "" is success. The turn is applied or undone by ``turns``."""
+    def reply(self, turn: int, result: Any) -> None:
+        """What the coroutine of a parked turn gave: its reply, where it answers a request (WrongType), else ignored."""
+    def ask(self, population: int, parameters: Sequence[str], command: int, body: Any, question: Question) -> int:
+        """A program's request to a twin; as ``Handle._ask``."""
+    def forget_ask(self, number: int) -> None:
+        """Nobody waits for this answer any more."""
+    def settle_asks(self) -> None:
+        """Hands out the answers that have come."""
     def waiting(self) -> bool:
         """Whether ``turns`` would find work now."""
     def in_flight(self) -> int:
@@ -425,6 +451,8 @@ class Shard:
         """Takes those that have come since the last call."""
     def sent(self) -> list[tuple[str, str, Any]]:
         """With ``keep_remote``: the commands to other servers so far, as (URI, lane, body)."""
+    def pushed(self, population: int, parameters: Sequence[str], supply: int) -> list[Any]:
+        """What a supply lane has pushed, in order; [] but in tests (``keep_remote``)."""
     def route(self, uri: str) -> tuple[int, tuple[str, ...]] | None: ...
     # -- reading committed state
     def exists(self, population: int, parameters: Sequence[str]) -> bool: ...

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, overload
 
 import msgspec
 
+from shoal import growth
 from shoal.declaration import Declaration
 from shoal.errors import DeclarationError, ShoalError
 from shoal.handlers import Functions
@@ -24,15 +25,26 @@ from shoal.settings import Settings, check_settings
 from shoal.sources import Ingest
 from shoal.twin import TwinMeta, forget_randoms
 from shoal.undeclared import check_assignments
-from shoal.variables import C, T
+from shoal.variables import Addable, C, T
 
 if TYPE_CHECKING:
+    from shoal._core import Shard
     from shoal.duration import Seconds
     from shoal.testing import Kit
 
 
 class Source(Protocol):
     """Where records come from, other than a file's name or an iterable."""
+
+
+class Growing(Protocol):
+    """A run or a test that takes up lanes which are added while it lasts."""
+
+    shard: Shard
+    # ``App._added``, as it has taken them up
+    added: int
+
+    def _lanes_added(self) -> None: ...
 
 
 class Sink(Protocol):
@@ -69,6 +81,12 @@ class App(Generic[C]):
         self.ingests: list[Ingest] = []
         # of the runs and tests in progress, the newest last
         self._configs: list[Any] = []
+        # what grows with ``add_lane``: runs and tests in progress, which take it up at a commit
+        self._growing: list[Growing] = []
+        # counts lanes that ``add_lane`` has added
+        self._added = 0
+        # lanes that the schemas have and the classes do not show yet
+        self._unshown: list[tuple[Schema, str]] = []
         if config is not None:
             self._check_config(config)
         try:
@@ -100,6 +118,49 @@ class App(Generic[C]):
         if cls is None:
             return lambda cls: self._register(pattern, cls, place)
         return self._register(pattern, cls, place)
+
+    def add_lane(self, cls: type[Any], name: str, lane: Addable) -> Addable:
+        """Gives a twin class one more lane: ``app.add_lane(Bus, "load", Value(float, 0.0))``; returns the lane.
+
+        A value, a fold, a map or a supply, before a run or while one lasts, from a handler or from asyncio code of its
+        loop. Then it is there from the next commit on, where no async handler is under way, also as ``Bus.load``;
+        twins that exist have it at its default. A fold may read the lane that was returned before it is there.
+        Errors: DeclarationError.
+        """
+        place = here()
+        schema: Schema | None = getattr(cls, "__shoal__", None)
+        subject = f"{getattr(cls, '__name__', cls)}.{name}"
+        if schema is None or schema.app is not self:
+            raise mistake(
+                place, subject, f"{cls!r} has no place in the app {self.name!r}", 'register it first: @app.twin("/...")'
+            )
+        growth.check(schema, name, lane, place)
+        for growing in self._growing:
+            # in the thread of each
+            growing.shard.at()
+        self._unshown += [(each, name) for each in growth.add(schema, name, lane)]
+        self._added += 1
+        for growing in self._growing:
+            growing._lanes_added()
+        self._show_lanes()
+        return lane
+
+    def _show_lanes(self) -> None:
+        """The classes show the lanes that were added, once all runs and tests in progress have them."""
+        if all(growing.added == self._added for growing in self._growing):
+            for schema, name in self._unshown:
+                setattr(schema.cls, name, schema.lanes[name])
+            self._unshown.clear()
+
+    @contextmanager
+    def _while_growing(self, growing: Growing) -> Iterator[None]:
+        """While a run or a test takes up lanes that are added."""
+        self._growing.append(growing)
+        try:
+            yield
+        finally:
+            self._growing.remove(growing)
+            self._show_lanes()
 
     def ingest(
         self,

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True):
     max_hops: int = 64
     max_rounds: int = 16
     busy_bound: int = 1_000
+    max_asks: int = 10_000
     commit_turns: int = 4_096
     handler_seconds: float = 5.0
     # of the journal: rust/core/src/journal.rs
@@ -97,11 +98,19 @@ class BodyField(msgspec.Struct):
 Body = str | dict[str, dict[str, Any]]
 
 
+class RequestLane(msgspec.Struct):
+    """``methods`` have handlers of their own; ``single``: a URL has the query in its one parameter ``body``."""
+
+    methods: list[Literal["get", "put", "post", "delete"]]
+    single: bool
+
+
 class CommandLane(msgspec.Struct):
     name: str
     body: Body
     handler: bool | None = None
     time_slot: int | None = None
+    request: RequestLane | None = None
 
 
 class Fold(msgspec.Struct, omit_defaults=True):
@@ -163,10 +172,35 @@ class LinkTable(msgspec.Struct):
     target: dict[str, int]
     owners: int | None = None
     typed: int | None = None
+    nullable: bool = False
     sync: bool = True
     prio: float = 0.0
     rate: float = 0.0
     hooks: int = 0
+
+
+class SupplyLane(msgspec.Struct):
+    name: str
+    type: ColumnType
+    nullable: bool = False
+
+
+class DemandLane(msgspec.Struct):
+    """``key`` is None where the lane has one value; ``parametric``: its handler takes the link."""
+
+    name: str
+    key: ColumnType | None
+    type: ColumnType
+    nullable: bool = False
+    parametric: bool = False
+    keys: bool = False
+
+
+class Observer(msgspec.Struct):
+    """``lane`` is ``{"column": 3}``, or so of a map, command, members, supply or demand lane."""
+
+    lane: dict[str, int]
+    event: Literal["linked", "unlinked"]
 
 
 class Population(msgspec.Struct):
@@ -181,6 +215,9 @@ class Population(msgspec.Struct):
     timers: list[Timer] = []
     members: list[MembersTable] = []
     links: list[LinkTable] = []
+    supplies: list[SupplyLane] = []
+    demands: list[DemandLane] = []
+    observers: list[Observer] = []
 
 
 class Declaration(msgspec.Struct):

@@ -51,7 +51,14 @@ class Reject(ShoalError):
 
 
 class AskTimeout(ShoalError):
-    """A request got no answer within its time."""
+    """A request got no answer within its time. Its turn may still come and be kept: only the answer is dropped."""
+
+
+class AskFailed(ShoalError):
+    """A request cannot be asked or answered: the handler failed, nobody is there, or a bound was reached.
+
+    The message has the reason. A handler that refuses raises ``Reject``, which comes to the asker as it is.
+    """
 
 
 class WouldDeadlock(ShoalError):
@@ -125,7 +132,3 @@ class Refused(ShoalError):
 
 class NotShoal(ShoalError):
     """A server answers HTTP not as Shoal does: only WARP can be spoken with it."""
-
-
-class AskFailed(ShoalError):
-    """A request was not answered: its handler failed, nobody is there to answer it, or a bound was reached."""

@@ -16,10 +16,27 @@ from shoal.lanes.lane import Declared
 from shoal.place import Place, here, mistake
 from shoal.variables import Done, S
 
+Method = Literal["get", "put", "post", "delete"]
+MarkKind = Literal[
+    "handler",
+    "get",
+    "put",
+    "post",
+    "delete",
+    "keys",
+    "changed",
+    "every",
+    "linked",
+    "synced",
+    "unlinked",
+    "closed",
+    "failed",
+]
 F = TypeVar("F", bound=Callable[..., Any])
 HOOKS = ("on_create", "on_start", "on_stop")
-LINK_HOOKS = ("linked", "synced", "unlinked", "closed", "failed")
-Kind = Literal["handler", "changed", "every", "linked", "synced", "unlinked", "closed", "failed"]
+# of HTTP, as request lanes may have handlers for them; rust/core/src/request.rs has the same order
+METHODS: tuple[Method, ...] = ("get", "put", "post", "delete")
+LINK_HOOKS: tuple[MarkKind, ...] = ("linked", "synced", "unlinked", "closed", "failed")
 _MARKS = "__shoal_marks__"
 
 
@@ -43,6 +60,10 @@ class Functions(NamedTuple):
     #                                      validates or raises;
     #                                      encode(body) -> builtins
     bodies: list[tuple[Any, ...]]
+    # of command i: what turns a request's reply into builtins (WrongType where it is none); None for commands
+    replies: list[Callable[[Any], Any] | None]
+    # of command i: a request's handlers of single methods, in the order of METHODS; empty for commands
+    methods: list[list[Callable[..., Any] | None]]
     # decode functions of column i
     columns: list[Callable[[Any], Any] | None]
     # encode functions of column i: what a value that is set from outside goes through
@@ -51,12 +72,15 @@ class Functions(NamedTuple):
     maps: list[tuple[Any, Any, Any, Any]]
     # hooks of link i, in the order of LINK_HOOKS, each with its number of arguments after self
     links: list[list[tuple[Callable[..., Any], int] | None]]
+    # (compute(twin, key, link), keys(twin, link) or None) of demand lane i; both give the lane's builtin form
+    demands: list[tuple[Callable[..., Any], Callable[..., Any] | None]]
+    observers: list[Callable[..., Any]]
 
 
 class Mark(NamedTuple):
     """What a decorator says about a function."""
 
-    kind: Kind
+    kind: MarkKind
     # the command or lane; None for "every"
     lane: Declared | None
     # the span of "every", as it was written
@@ -64,7 +88,7 @@ class Mark(NamedTuple):
     place: Place
 
 
-def mark(fn: F, kind: Kind, lane: Declared | None, period: Seconds = 0) -> F:
+def mark(fn: F, kind: MarkKind, lane: Declared | None, period: Seconds = 0) -> F:
     """Leaves a mark on a function of a class body and returns the function itself."""
     if not inspect.isfunction(fn):
         raise mistake(

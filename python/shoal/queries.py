@@ -138,14 +138,17 @@ class Queries:
 
         It is never sent twice: ``NoConnection`` may come after it was carried out, and then says so.
         """
+        self._send_once(node, lane, body, kind, "the command")
+
+    def _send_once(self, node: str, lane: str, body: bytes, kind: str, what: str) -> bytes:
         self.close()  # a kept connection may be one that the server is closing
         try:
             answer = self._exchange("POST", _target(node, {"lane": lane}), body, {"Content-Type": kind})
         except (NoConnection, NotShoal) as error:
             if self._made is None:
                 raise
-            raise NoConnection(f"{error}; the command may have been carried out") from None
-        self._checked(answer)
+            raise NoConnection(f"{error}; {what} may have been carried out") from None
+        return self._checked(answer)
 
     def ask(self, node: str, lane: str, body: bytes, seconds: float | None = None) -> bytes:
         """A request's reply as JSON, b"" for None; ``body`` is JSON. It is never sent twice.

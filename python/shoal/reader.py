@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from shoal.asking import TIMEOUT, Question
+from shoal.duration import Seconds, microseconds
 from shoal.errors import NotInTurn, Unset, WrongType
 from shoal.lanes.alarm import QUIET, Alarm, AlarmState
 from shoal.lanes.command import Command
+from shoal.lanes.demand import Demand, DemandMap
 from shoal.lanes.join import Joined
 from shoal.lanes.lane import Declared, Lane
 from shoal.lanes.link import EventLink, Link, Linked, ListLink, MapLink
 from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Group, Members
+from shoal.lanes.request import Request
+from shoal.lanes.supply import Supply
 from shoal.place import near
 from shoal.twin import Params
 
@@ -67,6 +73,8 @@ class Reader:
                 return ReadEventLink(self, lane)
             case Command():
                 return Post(self, lane)
+            case Request():
+                return Inquiry(self, lane)
             case Alarm():
                 return AlarmState(
                     lane._label, lambda: self._cell(lane) or QUIET, lambda by: self._acknowledge(lane, by)
@@ -87,6 +95,10 @@ class Reader:
                 return self._elements(lane)
             case Members():
                 return Group(self, lane)
+            case Supply():
+                raise NotInTurn(f"{lane._label} keeps nothing: t.pushed({lane._label}, ...) gives what it has pushed")
+            case Demand() | DemandMap():
+                raise NotInTurn(f"{lane._label} is computed for those who have linked it, and holds no value")
             case Declared():
                 raise NotInTurn(f"{lane._label} is a Python object of the twin's own; a test reads lanes")
         found = getattr(self._class, name, None)
@@ -258,6 +270,23 @@ class Post:
         kit, schema = self.reader._kit, self.reader._schema
         kit.shard.post_to(schema.population, self.reader._params, self.command.number, self.command._body_of(body))
         kit._settle()
+
+
+class Inquiry:
+    """A question to a twin, from a test: ``t.run(t.at(Airport, "x").gate(query))``."""
+
+    __slots__ = ("reader", "request")
+
+    def __init__(self, reader: Reader, request: Request[Any, Any]) -> None:
+        self.reader = reader
+        self.request = request
+
+    def __call__(self, *query: Any, timeout: Seconds = TIMEOUT) -> asyncio.Future[Any]:
+        kit, reader, request = self.reader._kit, self.reader, self.request
+        shard, seconds = kit.shard, microseconds(timeout) / 1e6
+        question = Question(f"{request.name} of {reader.uri}", request._decode)
+        number = shard.ask(reader._schema.population, reader._params, request.number, request._body_of(query), question)
+        return question.wait(kit._loop, seconds, lambda: shard.forget_ask(number))
 
 
 def _same(value: Any) -> Any:

@@ -24,6 +24,7 @@ from shoal.control import Control
 from shoal.dead_letters import FLUSH_SECONDS, DeadLetterFile
 from shoal.declaration import Declaration
 from shoal.errors import RunFailed
+from shoal.servers import Servers
 from shoal.sources import Inferred
 from shoal.sources.opening import Feeder, declare, tells_time
 from shoal.totals import Spent, Totals
@@ -113,6 +114,8 @@ class Run:
             # another run may have the store
             self.shard.close()
             raise
+        # lanes of ``App.add_lane`` that the shard has
+        self.added = app._added
         self._letters_kept = 0
         # the dead letter that ended a strict run
         self.stopped_by: DeadLetter | None = None
@@ -172,8 +175,10 @@ class Run:
         self._ended = asyncio.Event()
         self._quiet = asyncio.Event()
         seconds = self.app.settings.handler_seconds
-        self._runner = Runner(self.shard, on_error=self._report, loop=loop, wake=self._go_on, seconds=seconds)
-        with self.app.running(self.config):
+        self._runner = Runner(
+            self.shard, on_error=self._report, loop=loop, wake=self._go_on, seconds=seconds, servers=Servers()
+        )
+        with self.app.running(self.config), self.app._while_growing(self):
             try:
                 self._open()
                 if self._control is not None:
@@ -237,6 +242,7 @@ class Run:
                     feeder.step()
             more = self._runner.batch(BATCH_MICROSECONDS)
             self._bury()
+            self._catch_up()
             if self.options.inferred is not None and self._learn(self.options.inferred):
                 more = True
         except BaseException as error:
@@ -282,11 +288,24 @@ class Run:
             self.shard.go_on(source, inferred.on_news(self, position, text))
         return bool(news)
 
+    def _lanes_added(self) -> None:
+        """A lane was added to a class of the app: it is there now, or after the batch in progress."""
+        if not self.shard.at():
+            self._catch_up()
+        self._go_on()
+
+    def _catch_up(self) -> None:
+        # an async turn knows its columns by their old numbers
+        if self.added != self.app._added and not self.shard.in_flight():
+            self.grow()
+
     def grow(self) -> None:
         """Takes over what the app's classes declare by now. Errors: DeclarationError where that does not only add."""
         data, self.classes, functions = self.app.declaration()
         self.shard.extend(data, self.classes, functions)
         self.declaration = msgspec.json.decode(data, type=Declaration)
+        self.added = self.app._added
+        self.app._show_lanes()
 
     def _rest(self) -> None:
         """Nothing waits now: sets the alarm for what comes by itself, or sees that nothing will."""

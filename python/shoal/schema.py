@@ -17,22 +17,40 @@ from shoal.bodies import BodyPlan, shape_of
 from shoal.declaration import (
     Column,
     CommandLane,
+    DemandLane,
     Fold,
     Hooks,
     LinkTable,
     MapTable,
     MembersTable,
+    Observer,
     Population,
     Segment,
+    SupplyLane,
     Timer,
     Watched,
 )
-from shoal.handlers import HOOKS, LINK_HOOKS, Found, Functions, is_async, marks, parameters, period_of, place_of, takes
+from shoal.handlers import (
+    HOOKS,
+    LINK_HOOKS,
+    Found,
+    Functions,
+    MarkKind,
+    is_async,
+    marks,
+    parameters,
+    period_of,
+    place_of,
+    takes,
+)
 from shoal.lanes.command import Command
-from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.lane import Declared, Lane, Linkable
+from shoal.lanes.link import Linked
 from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members
+from shoal.lanes.request import Request
+from shoal.lanes.taking import Taking
 from shoal.place import mistake
 
 if TYPE_CHECKING:
@@ -66,16 +84,23 @@ class Schema:
         # with the class whose lane each was declared with
         self.links: list[tuple[LinkTable, type | None]] = []
         self.timer_numbers: dict[str, int] = {}
+        self.supplies: list[SupplyLane] = []
+        self.demands: list[DemandLane] = []
+        self.observers: list[Observer] = []
 
         self._decoders: list[Callable[[Any], Any] | None] = []
         self._encoders: list[Callable[[Any], Any] | None] = []
         self._map_functions: list[tuple[Any, Any, Any, Any]] = []
         self._handlers: list[Callable[..., Any] | None] = []
         self._bodies: list[BodyPlan] = []
+        self._replies: list[Callable[[Any], Any] | None] = []
+        self._methods: list[list[Callable[..., Any] | None]] = []
         self._changed_functions: list[tuple[Callable[..., Any], int]] = []
         self._timer_functions: list[Callable[..., Any]] = []
         self._link_functions: list[list[tuple[Callable[..., Any], int] | None]] = []
-        self._numbers = [0, 0, 0, 0, 0]
+        self._demand_functions: list[tuple[Callable[..., Any], Callable[..., Any] | None]] = []
+        self._observer_functions: list[Callable[..., Any]] = []
+        self._numbers = [0, 0, 0, 0, 0, 0, 0]
         self._resolved: set[str] = set()
         self._resolving: list[str] = []
 
@@ -93,6 +118,7 @@ class Schema:
         for lane in self.lanes.values():
             lane._declare(self)
         self._collect_changed()
+        self._collect_observers()
         self._check_hooks()
 
     # -- growth, while the class is in use
@@ -116,14 +142,24 @@ class Schema:
                 raise lane._mistake(
                     f"{self.name} has a lane {lane.name or attribute!r} already", "give it another name="
                 )
-            lane._adopt(self.cls, attribute)
-            self.own_lanes[attribute] = self.lanes[attribute] = lane
-            self._check_not_hidden(attribute, lane)
+            self.enter(attribute, lane)
             setattr(self.cls, attribute, lane)
-            lane._check_options()
-            lane._enter(self)
-            self.resolve(lane)
-            lane._declare(self)
+
+    def enter(self, attribute: str, lane: Declared) -> None:
+        """Adds a lane that the class does not show yet. Errors: DeclarationError; a part of it is there then."""
+        lane._adopt(self.cls, attribute)
+        self.own_lanes[attribute] = self.lanes[attribute] = lane
+        self._check_not_hidden(attribute, lane)
+        lane._check_options()
+        lane._enter(self)
+        self.resolve(lane)
+        lane._declare(self)
+
+    def growing(self) -> list[list[Any]]:
+        """What a lane adds itself to."""
+        rollups: list[list[Any]] = [table.rollups for _, table in self.members]
+        functions: list[list[Any]] = [self._decoders, self._encoders, self._map_functions, self._bodies]
+        return [self.columns, self.maps, self.folds, self.supplies, self.commands, *functions, *rollups]
 
     # -- numbers, in the order of declaration
 
@@ -139,8 +175,14 @@ class Schema:
     def next_members(self) -> int:
         return self._next(3)
 
-    def next_link(self) -> int:
+    def next_supply(self) -> int:
         return self._next(4)
+
+    def next_demand(self) -> int:
+        return self._next(5)
+
+    def next_link(self) -> int:
+        return self._next(6)
 
     def _next(self, kind: int) -> int:
         self._numbers[kind] += 1
@@ -160,7 +202,8 @@ class Schema:
                 f"{reference._label} belongs to another class",
                 "a twin folds its own lanes; those of others are folded over a group: Mean(Bus.speed, over=buses)",
             )
-        if any(isinstance(reference, kind) != isinstance(found, kind) for kind in (Command, Map, List)):
+        kinds = (Command, Request, Map, List)
+        if any(isinstance(reference, kind) != isinstance(found, kind) for kind in kinds):
             raise asking._mistake(f"{found._label} is {found._kind} here, and {reference._label} was {reference._kind}")
         return found  # type: ignore[return-value]
 
@@ -186,17 +229,36 @@ class Schema:
         self._map_functions.append(functions)
 
     def add_command(
-        self, lane: Declared, entry: CommandLane, handler: Callable[..., Any] | None, body: BodyPlan
+        self,
+        entry: CommandLane,
+        handler: Callable[..., Any] | None,
+        body: BodyPlan,
+        reply: Callable[[Any], Any] | None = None,
+        methods: list[Callable[..., Any] | None] | None = None,
     ) -> None:
+        """``reply`` and ``methods`` are a request's: as ``Functions`` has them."""
         self.commands.append(entry)
         self._handlers.append(handler)
         self._bodies.append(body)
+        self._replies.append(reply)
+        self._methods.append(methods or [])
 
     def add_fold(self, fold: Fold) -> None:
         self.folds.append(fold)
 
     def add_members(self, lane: Members[Any], table: MembersTable) -> None:
         self.members.append((lane, table))
+
+    def add_demand(self, lane: DemandLane, compute: Callable[..., Any], keys: Callable[..., Any] | None) -> None:
+        self.demands.append(lane)
+        self._demand_functions.append((compute, keys))
+
+    def marked(self, kind: str, lane: Declared) -> tuple[str, Callable[..., Any]] | None:
+        """The method that a decorator of a lane has marked, and its name."""
+        for each in self._found:
+            if each.mark.kind == kind and each.lane == lane.attribute:
+                return each.method, self._method(each)
+        return None
 
     def add_link(self, lane: Declared, table: LinkTable, typed: type | None) -> None:
         functions: list[tuple[Callable[..., Any], int] | None] = []
@@ -208,34 +270,31 @@ class Schema:
         self._link_functions.append(functions)
 
     def _link_hook(self, lane: Declared, kind: str) -> tuple[Callable[..., Any], int] | None:
-        found = next((each for each in self._found if each.mark.kind == kind and each.lane == lane.attribute), None)
-        if found is None:
+        marked = self.marked(kind, lane)
+        if marked is None:
             return None
-        function = self._method(found)
+        method, function = marked
         if is_async(function):
-            raise self._misplaced(
-                function, found.method, f"@{kind} of a link cannot be async", "send a command from it"
-            )
+            raise self._misplaced(function, method, f"@{kind} of a link cannot be async", "send a command from it")
         for count in (1, 0) if kind in ("unlinked", "failed") else (0,):
             if takes(function, count):
                 return function, count
         shape = "(self) or (self, reason)" if kind in ("unlinked", "failed") else "(self)"
-        raise self._misplaced(function, found.method, f"@{kind} of {lane._label} must take {shape}")
+        raise self._misplaced(function, method, f"@{kind} of {lane._label} must take {shape}")
 
-    def handler_of(self, command: Command[Any]) -> Callable[..., Any] | None:
-        found = next(
-            (each for each in self._found if each.mark.kind == "handler" and each.lane == command.attribute), None
-        )
-        if found is None:
+    def handler_of(self, command: Taking, kind: MarkKind = "handler") -> Callable[..., Any] | None:
+        marked = self.marked(kind, command)
+        if marked is None:
             return None
-        function = self._method(found)
+        method, function = marked
         count = 0 if command._shape.kind == "nothing" else 1
+        if count == 0 and isinstance(command, Request) and not takes(function, 0) and takes(function, 1):
+            return lambda twin: function(twin, None)
         if not takes(function, count):
             shape = "(self)" if count == 0 else "(self, body)"
-            reason = "its command has no body" if count == 0 else f"the body is a {command._shape.title}"
-            raise self._misplaced(
-                function, found.method, f"the handler of {command._label} must take {shape}: {reason}"
-            )
+            what = "query" if isinstance(command, Request) else "body"
+            reason = f"there is no {what}" if count == 0 else f"the {what} is a {command._shape.title}"
+            raise self._misplaced(function, method, f"the handler of {command._label} must take {shape}: {reason}")
         return function
 
     # -- the whole as data
@@ -244,6 +303,9 @@ class Schema:
         """``numbers`` are those of the app's classes. Errors: DeclarationError for members of a class that has none."""
         assert self.route is not None
         pattern: list[Segment] = self.route.segments
+        for lane in self.lanes.values():
+            if isinstance(lane, Request):
+                lane._check_answered(self)
         return Population(
             name=self.name,
             pattern=pattern,
@@ -254,11 +316,14 @@ class Schema:
             changed=self.changed,
             hooks=Hooks(*(self._hook(name) is not None for name in HOOKS)),
             timers=self.timers,
-            members=[self._members_table(lane, table, numbers) for lane, table in self.members],
+            members=[self._members_table(members, table, numbers) for members, table in self.members],
             links=[
                 msgspec.structs.replace(table, typed=None if typed is None else numbers.get(typed))
                 for table, typed in self.links
             ],
+            supplies=self.supplies,
+            demands=self.demands,
+            observers=self.observers,
         )
 
     def functions(self, zone: tzinfo) -> Functions:
@@ -272,10 +337,14 @@ class Schema:
             start=start,
             stop=stop,
             bodies=[body.codec(zone) for body in self._bodies],
+            replies=self._replies,
+            methods=self._methods,
             columns=self._decoders,
             encoders=self._encoders,
             maps=self._map_functions,
             links=self._link_functions,
+            demands=self._demand_functions,
+            observers=self._observer_functions,
         )
 
     def _members_table(self, lane: Members[Any], table: MembersTable, numbers: dict[type, int]) -> MembersTable:
@@ -417,6 +486,35 @@ class Schema:
             )
         self.changed.append(watched)
         self._changed_functions.append((function, count))
+
+    def _collect_observers(self) -> None:
+        for each in self._found:
+            kind = each.mark.kind
+            if kind != "linked" and kind != "unlinked":
+                continue
+            lane = self.lanes[each.lane]
+            if isinstance(lane, Linked):
+                # a hook of the link itself
+                continue
+            function = self._method(each)
+            assert isinstance(lane, Linkable)
+            if lane._private:
+                raise self._misplaced(
+                    function, each.method, f"{lane._label} is private: a leading underscore means that nobody links it"
+                )
+            if is_async(function):
+                raise self._misplaced(
+                    function,
+                    each.method,
+                    f"a `{kind}` observer cannot be async",
+                    "start the work by a command or a timer: self.after(0, self.load)",
+                )
+            if not takes(function, 1):
+                raise self._misplaced(
+                    function, each.method, f"the `{kind}` observer of {lane._label} must take (self, link)"
+                )
+            self.observers.append(Observer({lane._place: lane._index}, kind))
+            self._observer_functions.append(function)
 
     def _check_hooks(self) -> None:
         for name in HOOKS:

@@ -19,8 +19,7 @@ from shoal.declaration import Declaration
 from shoal.duration import Seconds, microseconds
 from shoal.errors import NoSuchTwin, ShoalError
 from shoal.lanes.command import Command
-from shoal.lanes.later import Supply
-from shoal.place import not_yet
+from shoal.lanes.supply import Supply
 from shoal.reader import Reader
 from shoal.sources import SourceDecl
 from shoal.turn import Runner
@@ -122,6 +121,9 @@ class Kit:
         self._feeds: dict[tuple[int, int], int] = {}
         self._running: contextlib.AbstractContextManager[None] | None = None
         self._noting = True
+        # lanes of ``App.add_lane`` that the shard has
+        self.added = app._added
+        self._growing = app._while_growing(self)
 
     # -- its life
 
@@ -134,6 +136,8 @@ class Kit:
         self._runner = Runner(self.shard, on_error=self._note, loop=self._loop, seconds=seconds)
         self._running = self.app.running(self._config)
         self._running.__enter__()
+        self.added = self.app._added
+        self._growing.__enter__()
         return self
 
     def __exit__(
@@ -163,6 +167,7 @@ class Kit:
         self._loop.close()
         self.shard.close()
         if self._running is not None:
+            self._growing.__exit__(None, None, None)
             self._running.__exit__(None, None, None)
 
     def _note(self, error: BaseException, kind: str, uri: str) -> None:
@@ -248,8 +253,9 @@ class Kit:
         self._settle()
 
     def pushed(self, lane: Supply[V], /, *params: object) -> list[V]:
-        """What a supply lane has pushed."""
-        raise not_yet("Kit.pushed", "Supply")
+        """What a supply lane of a twin has pushed, in order, to nobody, too: ``t.pushed(Bus.alerts, "7")``."""
+        schema = self._schema(lane.owner)
+        return lane._read(self.shard.pushed(schema.population, address(self.app, lane.owner, params), lane.number))
 
     @property
     def now(self) -> datetime:
@@ -290,7 +296,9 @@ class Kit:
         while True:
             while self._runner.batch(_BUDGET):
                 self._collect()
+                self._catch_up()
             self._collect()
+            self._catch_up()
             self._turn_loop()
             if self.shard.waiting():
                 continue
@@ -298,6 +306,17 @@ class Kit:
                 continue
             if not self.shard.waiting():
                 return
+
+    def _lanes_added(self) -> None:
+        """As ``Growing._lanes_added``: now, or after the batch in progress."""
+        if not self.shard.at():
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self.added != self.app._added and not self.shard.in_flight():
+            self.shard.extend(*self.app.declaration())
+            self.added = self.app._added
+            self.app._show_lanes()
 
     def _turn_loop(self) -> None:
         """Runs the loop until everything in it waits for time, or for another thread."""

@@ -13,11 +13,17 @@ import contextvars
 import inspect
 import traceback
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal._core import Shard, Turns
+from shoal.asking import ASKER, Asker
 from shoal.errors import HandlerDeadline, OverLimit, Reject
 
+if TYPE_CHECKING:
+    from shoal.servers import Servers
+
+# Shoal's own files
+_OWN = __file__.removesuffix("turn.py")
 # An exception of a handler, the kind of its dead letter, the twin's URI.
 OnError = Callable[[BaseException, str, str], None]
 
@@ -33,12 +39,15 @@ class Runner:
         loop: asyncio.AbstractEventLoop,
         wake: Callable[[], None] = lambda: None,
         seconds: float = 5.0,
+        servers: Servers | None = None,
     ) -> None:
         self.shard = shard
         self.on_error = on_error
         self.loop = loop
         self.wake = wake
         self.seconds = seconds
+        # whom twins of this run may ask besides one another
+        self.servers = servers
         self.tasks: set[asyncio.Task[None]] = set()
 
     def batch(self, budget: int = 2_000) -> bool:
@@ -50,6 +59,7 @@ class Runner:
         while not self._run(turns):
             pass
         self.shard.commit()
+        self.shard.settle_asks()
         return self.shard.waiting()
 
     def _run(self, turns: Turns) -> bool:
@@ -87,6 +97,7 @@ class Runner:
         number = self.shard.park()
         context = contextvars.copy_context()
         context.run(self.shard.context.set, number)
+        context.run(ASKER.set, Asker(self.wake, self.loop.time() + self.seconds, self.servers))
         task = self.loop.create_task(self._finish(number, uri, result), context=context)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -96,7 +107,7 @@ class Runner:
         limit = asyncio.timeout(self.seconds)
         try:
             async with limit:
-                await coroutine
+                self.shard.reply(number, await coroutine)
         except BaseException as error:
             if limit.expired() and isinstance(error, TimeoutError):
                 kind, reason = "limit", f"the handler ran over {self.seconds:g} s (handler_seconds)"
@@ -125,5 +136,5 @@ def explain(error: BaseException) -> tuple[str, str]:
 
 def _where(error: BaseException) -> str:
     """The innermost line of the user's code."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_OWN)]
     return f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""

@@ -110,12 +110,16 @@ def _check_names(cls: str, names: dict[str, Any], place: Place) -> None:
             "declare a lane, or a Local for a Python object",
         )
     for name, value in names.items():
-        if name in RESERVED and name not in HOOKS:
-            raise mistake(
-                _place(value, place), f"{cls}.{name}", "the name is reserved: every twin has it", "use another one"
-            )
-        if name in _OWN:
-            raise mistake(_place(value, place), f"{cls}.{name}", "the name is Shoal's own", "use another one")
+        if name not in HOOKS:
+            check_name(cls, name, _place(value, place))
+
+
+def check_name(cls: str, name: str, place: Place) -> None:
+    """Errors: DeclarationError for a name that no lane and no method may have."""
+    if name in RESERVED:
+        raise mistake(place, f"{cls}.{name}", "the name is reserved: every twin has it", "use another one")
+    if name in _OWN:
+        raise mistake(place, f"{cls}.{name}", "the name is Shoal's own", "use another one")
 
 
 def _place(value: Any, otherwise: Place) -> Place:

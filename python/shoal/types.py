@@ -114,7 +114,7 @@ def form_of(declared: Any) -> Form:
     if len(kinds) == 1:
         column, choices, constrained = _column(kinds[0])
     return Form(
-        declared, column, nullable, choices, constrained, tuple({each for kind in kinds for each in _classes(kind)})
+        declared, column, nullable, choices, constrained, tuple({each for kind in kinds for each in classes_of(kind)})
     )
 
 
@@ -145,13 +145,19 @@ def _column(info: shape.Type) -> tuple[ColumnType, frozenset[Any] | None, bool]:
     return "value", None, False
 
 
-def _classes(info: shape.Type) -> tuple[type, ...]:
+def classes_of(info: shape.Type) -> tuple[type, ...]:
     """What a value of this type is an instance of, at its top."""
     match info:
         case shape.VarTupleType() | shape.TupleType():
             return (tuple,)
         case shape.FrozenSetType():
             return (frozenset,)
+        case shape.ListType():
+            return (list, tuple)
+        case shape.DictType() | shape.TypedDictType():
+            return (dict,)
+        case shape.NoneType():
+            return (type(None),)
         case shape.FloatType():
             return (float, int)
         case shape.LiteralType():
@@ -216,20 +222,20 @@ def _encode_value(form: Form, label: str, value: Any) -> Any:
         plain = msgspec.to_builtins(value, builtin_types=NATIVE)
         # Structs and dataclasses do not check their fields when they are made
         msgspec.convert(plain, type=form.type)
-        _check_finite(plain)
+        check_finite(plain)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise WrongType(f"{label} takes {title(form.type)}: {error}") from None
     return plain
 
 
-def _check_finite(plain: Any) -> None:
+def check_finite(plain: Any) -> None:
     if isinstance(plain, float) and not math.isfinite(plain):
         raise ValueError(f"{plain} is no number that a lane holds")
     if isinstance(plain, (tuple, list)):
         for each in plain:
-            _check_finite(each)
+            check_finite(each)
     elif isinstance(plain, dict):
-        _check_finite(list(plain.values()))
+        check_finite(list(plain.values()))
 
 
 def _check_choice(form: Form, label: str, value: Any) -> Any:

@@ -144,7 +144,7 @@ def test_an_answer_that_is_known_is_not_sent_again(server: Served) -> None:
         ("/bus/new?lane=report", "GET, HEAD, POST, PUT, OPTIONS"),
         ("/bus/7?lane=limit", "GET, HEAD, POST, PUT, OPTIONS"),
         ("/bus/7?lane=speed", "GET, HEAD, OPTIONS"),
-        ("*", "GET, HEAD, POST, PUT, OPTIONS"),
+        ("*", "GET, HEAD, POST, PUT, DELETE, OPTIONS"),
     ],
 )
 def test_options_say_what_is_answered(server: Served, path: str, allowed: str) -> None:
@@ -158,9 +158,12 @@ def test_options_of_nothing_are_404(server: Served) -> None:
 
 
 def test_other_methods_are_405(server: Served) -> None:
-    for method in ("DELETE", "PATCH", "TRACE", "BREW"):
+    for method in ("PATCH", "TRACE", "BREW"):
         reply = server.ask(method, "/bus/7")
-        assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD, POST, PUT, OPTIONS")
+        assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD, POST, PUT, DELETE, OPTIONS")
+    # DELETE is for request lanes
+    reply = server.ask("DELETE", "/bus/7")
+    assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
 def test_the_root_is_the_app(server: Served) -> None:

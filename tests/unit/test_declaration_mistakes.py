@@ -1011,7 +1011,6 @@ def test_names_of_later_versions_say_so() -> None:
 
     later: list[Callable[[], object]] = [
         lambda: shoal.Supply(int),
-        lambda: shoal.Request(int, int),
         lambda: shoal.Idle(Bus.speed, "1 s"),
         lambda: shoal.Client("warp://localhost"),
         lambda: App("x").emit(Bus.speed, "file.jsonl"),

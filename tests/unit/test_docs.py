@@ -158,6 +158,19 @@ def request_of(command: str) -> tuple[str, str, bytes | None, list[str]]:
     return method or ("GET" if body is None else "POST"), path, body and body.encode(), headers
 
 
+def test_the_examples_of_requests_work(tmp_path: Path) -> None:
+    page = ROOT / "docs/requests.md"
+    names: dict[str, Any] = {}
+    exec("\n".join(code_of(page)), names)
+    names["test_a_plane_lands"]()
+    (commands,) = re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    with served(names["app"], tmp_path) as server:
+        server.post("/airport/AAR?lane=gate", {"flight": "LH0"})
+        for command, gate in zip(commands.splitlines(), ("B1", "A3"), strict=True):
+            method, path, body, headers = request_of(command)
+            assert server.ask(method, path, body, *headers).json == {"name": gate}
+
+
 def test_the_curl_examples_of_http_work(tmp_path: Path) -> None:
     page = ROOT / "docs/http.md"
     names: dict[str, Any] = {}

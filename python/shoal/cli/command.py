@@ -16,7 +16,6 @@ examples:
   shoal command /bus/7 report '{speed: 31.5}'       the same in Recon
   shoal command /bus/7 report @fix.json             from a file
   shoal command /stock items '@remove(key:apples)'  an entry of a map lane
-  shoal command /bus/7 stops '@update(index:0) Airport'  an element of a list lane
 
 BODY is JSON if it parses as JSON, else Recon. A Shoal server answers when the
 command is done, or says why not; WARP tells only of nodes and lanes that miss."""

@@ -18,10 +18,8 @@ examples:
   shoal link /bus/7 speed | head -3     a JSON line an event
   shoal link /bus/7 report --changes    what happens, not what is
 
-A map's lines are {"key":…,"value":…}, {"key":…,"removed":true} and
-{"cleared":true}, a list's {"index":…,"key":…,"value":…}, {"from":…,"to":…,"key":…},
-{"index":…,"key":…,"removed":true} and {"cleared":true}. A link that breaks is
-made again."""
+Lines of a map: {"key":…,"value":…}, {"key":…,"removed":true}, {"cleared":true};
+of a list with "index", or {"from":…,"to":…}. A link that breaks comes back."""
 
 
 def add(commands: Any) -> None:

@@ -186,7 +186,7 @@ class Alarm(Lane[AlarmState]):
         handler = None if self.readonly else self._handle_ack()
         body = plan(shape_of(str | None), (), "")
         lane = CommandLane(f"{self.name}.ack", body.declared, None if handler is None else False)
-        schema.add_command(self, lane, handler, body)
+        schema.add_command(lane, handler, body)
 
     def _find_source(self, schema: Schema, when: Any) -> Any:
         """The bool lane of this class that it follows. Any: to a checker a lane in a class is a descriptor."""

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, overload
 
-from shoal.bodies import NOTHING, BodyPlan, BodyShape, Path, path_form, plan, scalar_kind, shape_of
+from shoal.bodies import scalar_kind
 from shoal.declaration import CommandLane
 from shoal.errors import WrongType
 from shoal.handlers import is_async
-from shoal.lanes.lane import MISSING, Declared
-from shoal.lanes.path import Body
+from shoal.lanes.lane import MISSING, Linkable
+from shoal.lanes.taking import Taking
 from shoal.place import near
-from shoal.shapes import Misfit
-from shoal.types import Form
 from shoal.variables import B, B_in, Done, S
 
 if TYPE_CHECKING:
@@ -35,14 +33,14 @@ class SendNothing(Protocol):
     def __call__(self) -> None: ...
 
 
-class Command(Declared, Generic[B]):
+class Command(Linkable, Taking, Generic[B]):
     """A message that twins of this class take. ``time`` names the field that holds the event's own time."""
 
     _kind = "a command"
     _links_as = "event"
+    _place = "command"
+    _usage_of_none = "Command({})"
     name: str
-    # Set by _enter and _declare.
-    number: int
 
     if TYPE_CHECKING:
 
@@ -58,23 +56,12 @@ class Command(Declared, Generic[B]):
     ) -> None:
         super().__init__(name, unit, doc)
         self.time = time
-        self._shape: BodyShape = NOTHING
-        # the class gives the name that the error needs
-        self._misfit_of_body: Misfit | None = None
-        # paths that folds of the final class read
-        self._paths: list[Path] = []
-        if body is not MISSING:
-            try:
-                self._shape = shape_of(body)
-            except Misfit as misfit:
-                self._misfit_of_body = misfit
+        self._take(body)
 
     @property
     def body(self) -> B:
         """Typed as the body; while the class is made it records the path to a field."""
-        if self._misfit_of_body is not None:
-            raise self._misfit(self._misfit_of_body)
-        path: B = Body(self, ())  # type: ignore[assignment]
+        path: B = self._path()
         return path
 
     if TYPE_CHECKING:
@@ -109,17 +96,8 @@ class Command(Declared, Generic[B]):
 
         return mark(fn, "handler", self)
 
-    def _copy(self) -> Self:
-        copy = super()._copy()
-        copy._paths = []
-        return copy
-
-    def _enter(self, schema: Schema) -> None:
-        self.number = schema.next_command()
-
     def _resolve(self, schema: Schema) -> None:
-        if self._misfit_of_body is not None:
-            raise self._misfit(self._misfit_of_body)
+        super()._resolve(schema)
         if not self.time:
             return
         fields = {field.name: field.type for field in self._shape.fields}
@@ -132,35 +110,13 @@ class Command(Declared, Generic[B]):
                 "a datetime is, or a number (s, ms or µs since 1970)",
             )
 
-    def _form(self, path: Path) -> Form:
-        """The column form of what is at a path of the body. Errors: KeyError, Misfit."""
-        assert self._shape.info is not None
-        return path_form(self._shape.info, path)
-
-    def _plan(self) -> BodyPlan:
-        """Complete when all lanes of the class are resolved."""
-        return plan(self._shape, self._paths, self.time)
-
     def _declare(self, schema: Schema) -> None:
         handler = schema.handler_of(self)
         planned = self._plan()
         lane = CommandLane(
             self.name, planned.declared, None if handler is None else is_async(handler), planned.time_slot
         )
-        schema.add_command(self, lane, handler, planned)
-
-    def _body_of(self, arguments: tuple[Any, ...]) -> Any:
-        """What was given to a call of the command. Errors: WrongType for too many or too few."""
-        if self._shape.kind == "nothing":
-            if arguments:
-                raise WrongType(
-                    f"{self._label} takes no body, got {arguments[0]!r}; "
-                    f"declare it as Command({type(arguments[0]).__name__})"
-                )
-            return None
-        if len(arguments) != 1:
-            raise WrongType(f"{self._label} takes one body, a {self._shape.title}; got {len(arguments)}")
-        return arguments[0]
+        schema.add_command(lane, handler, planned)
 
 
 class Sending:

@@ -9,12 +9,12 @@ from shoal.declaration import Column, Rollup
 from shoal.declaration import Fold as FoldEntry
 from shoal.duration import Seconds, microseconds
 from shoal.errors import WrongType
-from shoal.lanes.command import Command
 from shoal.lanes.lane import MISSING, Declared, Lane
 from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members
 from shoal.lanes.path import fields_in
+from shoal.lanes.taking import Taking
 from shoal.place import near
 from shoal.shapes import Misfit, title
 from shoal.types import Form, Point, form_of
@@ -158,7 +158,7 @@ class Fold(Lane[V], _core.Cell):
                     "a Point takes two number fields", "Point(report.body.lat, report.body.lon), in degrees"
                 )
             return Reads(command, fields.paths, None, None, form_of(Point))
-        if isinstance(src, Command):
+        if isinstance(src, Taking):
             return Reads(schema.own(src, self), (), None, None, None)
         if isinstance(src, Map | List):
             return Reads(None, (), None, schema.own(src, self), None)
@@ -194,7 +194,7 @@ class Fold(Lane[V], _core.Cell):
         members._rollups.append(Rollup(self._fold, None if lane is None else lane.column, self.column))
         return Reads(None, (), None, None, None if lane is None else lane.form)
 
-    def _form_at(self, command: Command[Any], path: Path) -> Form:
+    def _form_at(self, command: Taking, path: Path) -> Form:
         """The type of a field in the final class, whose command may be another than the one that was written down."""
         try:
             return command._form(path)

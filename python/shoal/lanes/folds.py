@@ -13,6 +13,7 @@ from shoal.types import Form, form_of
 from shoal.variables import Save, V
 
 if TYPE_CHECKING:
+    from shoal.lanes.request import Request
     from shoal.schema import Schema
 
 
@@ -80,7 +81,7 @@ class Count(Fold[int]):
 
     def __init__(
         self,
-        src: Command[Any] | Lane[Any] | None = None,
+        src: Command[Any] | Request[Any, Any] | Lane[Any] | None = None,
         /,
         *,
         over: Members[Any] | None = None,

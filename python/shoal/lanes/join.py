@@ -142,6 +142,7 @@ class Joined(Linked, Copied[K, V]):
             self._owners = self._hidden(schema, "by", self.owner_map, self.key_form, key)
         table = self._table(self._wire, copy, target)
         table.owners = self.owner_map if self._wire == "join_map" else None
+        table.nullable = self.value_form.nullable
         schema.add_link(self, table, self._typed())
 
     def _hidden(self, schema: Schema, what: str, number: int, key: Any, value: Any) -> Any:

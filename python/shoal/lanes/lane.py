@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, overload
 
-from shoal.errors import DeclarationError
+from shoal.errors import DeclarationError, WrongType
 from shoal.place import here, mistake
 from shoal.shapes import Misfit
 from shoal.types import Form
 from shoal.variables import S, Save, V_co
 
 if TYPE_CHECKING:
+    from shoal.lanes.links import LinkInfo
     from shoal.schema import Schema
+    from shoal.twin import Twin
 
 # Stands for "not given" where None is a value.
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "...", "__slots__": ()})()
@@ -84,10 +86,47 @@ class Declared:
         """Puts itself into the declaration and binds itself to the core."""
 
 
-class Lane(Declared, Generic[V_co]):
+class Linkable(Declared):
+    """A lane that others may link."""
+
+    # its kind in the declaration
+    _place = ""
+
+    def linked(self, fn: Callable[[S, LinkInfo], None]) -> Callable[[S, LinkInfo], None]:
+        """Decorates a method ``(self, link)``: a turn of its own, after somebody has linked this lane.
+
+        Nobody's state: what a run before had linked is not told again.
+        """
+        from shoal.handlers import mark
+
+        return mark(fn, "linked", self)
+
+    def unlinked(self, fn: Callable[[S, LinkInfo], None]) -> Callable[[S, LinkInfo], None]:
+        """The same after somebody has unlinked it, or his connection was lost. Not where the twin ends."""
+        from shoal.handlers import mark
+
+        return mark(fn, "unlinked", self)
+
+    def links(self, twin: Twin, /) -> int:
+        """How many have linked this lane of a twin, in the twin's own turn: ``Bus.speed.links(self)``."""
+        schema = getattr(type(twin), "__shoal__", None)
+        lane = None if schema is None else schema.lanes.get(self.attribute)
+        if not isinstance(lane, Linkable) or self.owner is None or not isinstance(twin, self.owner):
+            raise WrongType(f"{self._label}.links takes a {getattr(self.owner, '__name__', 'twin')}, got {twin!r}")
+        return twin._links(lane._place, lane._index)
+
+    @property
+    def _index(self) -> int:
+        """Among those of its kind in its class."""
+        number: int = self.number  # type: ignore[attr-defined]
+        return number
+
+
+class Lane(Linkable, Generic[V_co]):
     """A lane that holds a value: others may fold it, watch it and link to it."""
 
     _links_as = "value"
+    _place = "column"
     name: str
     # Set by _enter and _resolve.
     column: int
@@ -105,6 +144,10 @@ class Lane(Declared, Generic[V_co]):
         from shoal.handlers import mark
 
         return mark(fn, "changed", self)
+
+    @property
+    def _index(self) -> int:
+        return self.column
 
     def _enter(self, schema: Schema) -> None:
         self.column = schema.next_column()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 from shoal import _core
 from shoal.declaration import MapTable
-from shoal.lanes.lane import MISSING, Declared
+from shoal.lanes.lane import MISSING, Linkable
 from shoal.shapes import Misfit
 from shoal.types import Form, form_of
 from shoal.variables import K, S, Save, V
@@ -34,11 +34,12 @@ class MapView(MutableMapping[K, V]):
 MapView.register(_core.TableView)
 
 
-class Map(Declared, Generic[K, V], _core.Table):
+class Map(Linkable, Generic[K, V], _core.Table):
     """Entries by key. Keys and values are of immutable types; ``limit`` bounds the entries of one twin."""
 
     _kind = "a map"
     _links_as = "map"
+    _place = "map"
     name: str
     # Set by _enter and _resolve.
     number: int

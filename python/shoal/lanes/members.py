@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, overload
 from shoal.declaration import MembersTable, Rollup
 from shoal.errors import RemoteRead
 from shoal.lanes.command import Command
-from shoal.lanes.lane import Declared, Lane
+from shoal.lanes.lane import Lane, Linkable
 from shoal.place import near
 from shoal.variables import T
 
@@ -83,7 +83,7 @@ class EachCommand:
         self.twin._send_each(self.members.number, self.command.number, self.command._body_of(body))
 
 
-class Members(Declared, Generic[T]):
+class Members(Linkable, Generic[T]):
     """The live set of twins of ``cls`` whose ``by`` lane names this twin; without ``by``, all of them.
 
     ``by`` holds the value of the group's only URI parameter; a tuple of lanes has one for each, in the pattern's order.
@@ -91,6 +91,7 @@ class Members(Declared, Generic[T]):
 
     _kind = "a group"
     _links_as = "map"
+    _place = "members"
     # Set by _enter and _resolve.
     number: int
     by_columns: list[int] | None

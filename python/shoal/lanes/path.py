@@ -10,7 +10,7 @@ from shoal.shapes import Misfit, rebuild, title
 from shoal.types import Point
 
 if TYPE_CHECKING:
-    from shoal.lanes.command import Command
+    from shoal.lanes.taking import Taking
 
 
 class Body:
@@ -21,7 +21,7 @@ class Body:
 
     __slots__ = ("__command", "__path")
 
-    def __init__(self, command: Command[Any], path: Path) -> None:
+    def __init__(self, command: Taking, path: Path) -> None:
         self.__command = command
         self.__path = path
 
@@ -101,8 +101,8 @@ def _mistake(body: Body, what: str, hint: str) -> Exception:
     return mistake(place, subject, what, hint)
 
 
-def path_command(body: Body) -> Command[Any]:
-    command: Command[Any] = object.__getattribute__(body, "_Body__command")
+def path_command(body: Body) -> Taking:
+    command: Taking = object.__getattribute__(body, "_Body__command")
     return command
 
 
@@ -114,7 +114,7 @@ def body_path(body: Body) -> Path:
 class Fields(NamedTuple):
     """What a fold reads of a command's body: a field, the whole body (an empty path), or the two fields of a Point."""
 
-    # a Command; Any, because to a checker a Command in a class is a descriptor
+    # a Command or Request; Any, because to a checker one in a class is a descriptor
     command: Any
     paths: tuple[Path, ...]
 

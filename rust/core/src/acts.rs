@@ -166,12 +166,21 @@ impl Shard {
         Ok(old)
     }
 
-    /// A command, sent when the turn is kept.
-    pub fn send(&mut self, within: Within, node: Node, lane: Lane, body: Body) -> Result<(), Refusal> {
+    /// A command, sent when the turn is kept. Gives its number in the turn, for `unsend`.
+    pub fn send(&mut self, within: Within, node: Node, lane: Lane, body: Body) -> Result<u64, Refusal> {
         let (origin, hops) = self.sender(within)?;
-        let envelope = Envelope { origin, sequence: 0, hops, node, lane, body, raw: Vec::new(), passed: false };
-        self.turn_of(within)?.sends.push(envelope);
-        Ok(())
+        let turn = self.turn_of(within)?;
+        let sequence = turn.sent as u64;
+        turn.sends.push(Envelope { origin, sequence, hops, node, lane, body, raw: Vec::new(), passed: false });
+        Ok(sequence)
+    }
+
+    /// Takes a command back that the turn would have sent. False: there is none of this number.
+    pub fn unsend(&mut self, within: Within, number: u64) -> Result<bool, Refusal> {
+        let sends = &mut self.turn_of(within)?.sends;
+        let before = sends.len();
+        sends.retain(|envelope| envelope.sequence != number);
+        Ok(sends.len() < before)
     }
 
     /// A command to every member of one of this twin's groups; counts as one of the turn's.

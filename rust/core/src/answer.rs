@@ -5,8 +5,11 @@ pub(crate) mod json;
 use ecow::EcoString;
 
 use crate::ask::{Answer, Ask, Page, Part, Problem, Query, Waiter};
+use crate::links::LinkInfo;
 use crate::population::{PopulationId, TwinId};
 use crate::query::Filter;
+use crate::request::Method;
+use crate::serve::bare;
 use crate::shard::{Class, Shard};
 
 /// Twins that one answer looks at; a longer search goes on after the turns that wait.
@@ -20,6 +23,15 @@ pub enum LaneRef {
     /// Number among the class's `groups`.
     Members(usize),
     Command(usize),
+    Supply(usize),
+    Demand(usize),
+}
+
+impl LaneRef {
+    /// It holds something between turns.
+    pub fn has_state(self) -> bool {
+        !matches!(self, LaneRef::Command(_) | LaneRef::Supply(_) | LaneRef::Demand(_))
+    }
 }
 
 impl Class {
@@ -30,7 +42,10 @@ impl Class {
         let maps = decl.maps.iter().enumerate().map(|(at, map)| (map.name.as_str(), LaneRef::Map(at)));
         let members = decl.members.iter().enumerate().map(|(at, lane)| (lane.name.as_str(), LaneRef::Members(at)));
         let commands = decl.commands.iter().enumerate().map(|(at, lane)| (lane.name.as_str(), LaneRef::Command(at)));
-        columns.chain(maps).chain(members).chain(commands).filter(|(name, _)| !name.starts_with('_'))
+        let supplies = decl.supplies.iter().enumerate().map(|(at, lane)| (lane.name.as_str(), LaneRef::Supply(at)));
+        let demands = decl.demands.iter().enumerate().map(|(at, lane)| (lane.name.as_str(), LaneRef::Demand(at)));
+        let told = commands.chain(supplies).chain(demands);
+        columns.chain(maps).chain(members).chain(told).filter(|(name, _)| !name.starts_with('_'))
     }
 
     fn lane_or_problem(&self, wanted: &str) -> Result<LaneRef, Problem> {
@@ -44,7 +59,7 @@ impl Class {
         match lane {
             LaneRef::Column(at) => self.decl.columns[at].settable,
             LaneRef::Map(at) => self.decl.maps[at].settable,
-            LaneRef::Members(_) => false,
+            LaneRef::Members(_) | LaneRef::Supply(_) | LaneRef::Demand(_) => false,
             LaneRef::Command(_) => true,
         }
     }
@@ -55,30 +70,70 @@ impl Shard {
     pub(crate) fn answer(&mut self, ask: Ask) {
         self.unmount();
         let answer = match &ask.query {
-            Query::Read { node, lane, page } => {
-                self.try_read(node, lane.as_deref(), page).unwrap_or_else(Answer::Refused)
+            Query::Read { node, page } => self.try_read(node, None, page).unwrap_or_else(Answer::Refused),
+            Query::Lane { node, lane, method: Method::Get, .. } => {
+                self.try_read(node, Some(lane), &Page::default()).unwrap_or_else(Answer::Refused)
             }
+            Query::Lane { node, lane, method, .. } => self.no_request(node, lane, *method),
             Query::Lanes { node, lane, exists } => self.read_lanes(node, lane.as_deref(), *exists),
             Query::Command { .. } => return,
         };
-        self.let_out(Waiter { reply: ask.reply, durable: false }, answer);
+        self.let_out(Waiter::new(ask.reply, ask.taken_up, false), answer);
     }
 
-    /// The lanes of a twin's class.
+    /// A method that only request lanes answer, of another lane.
+    fn no_request(&self, node: &str, lane: &str, method: Method) -> Answer {
+        let found = self.located(node).and_then(|(population, _)| {
+            self.populations[population.0 as usize].lane_or_problem(lane)?;
+            Ok(format!("`{lane}` is no request lane: it does not answer {}", method.name()))
+        });
+        Answer::Refused(found.map_or_else(|problem| problem, Problem::NotAllowed))
+    }
+
+    /// The lanes of a twin's class; of a request lane the methods that it answers.
     fn read_lanes(&self, node: &str, lane: Option<&str>, exists: bool) -> Answer {
+        if let Some((population, at)) = lane.and_then(|lane| self.request_lane(node, lane)) {
+            let decl = &self.populations[population.0 as usize].decl;
+            let (name, allow) = (&decl.commands[at as usize].name, decl.commands[at as usize].allowed());
+            return match exists {
+                true => {
+                    let reason = format!("`{name}` of {} is a request lane: it has no stream, ask it", decl.name);
+                    Answer::Refused(Problem::NoMethod { reason, allow })
+                }
+                false => Answer::Methods(allow),
+            };
+        }
         let found = match exists {
             true => self.twin(node).map(|(population, _)| population),
             false => self.located(node).map(|(population, _)| population),
         };
         let lanes = found.and_then(|population| {
             let class = &self.populations[population.0 as usize];
-            let wanted = lane.map(|name| class.lane_or_problem(name)).transpose()?;
+            let whole = |name: &&str| name.contains(|sign: char| sign.is_control());
+            let wanted = lane.map(|name| match Some(name).filter(whole) {
+                Some(name) => class.lane_or_problem(name),
+                None => class.lane_or_problem(&bare(name)),
+            });
+            let wanted = wanted.transpose()?;
             let lanes = class.lanes().filter(|(_, lane)| wanted.is_none_or(|wanted| wanted == *lane));
             // a twin's lanes are those with state
-            let lanes = lanes.filter(|(_, lane)| wanted.is_some() || !matches!(lane, LaneRef::Command(_)));
-            Ok(lanes.map(|(name, lane)| (name.to_owned(), class.takes(lane))).collect())
+            let lanes = lanes.filter(|(_, lane)| wanted.is_some() || lane.has_state());
+            // a lane with its query and fragment, where it was asked for so
+            let spelt = |name: &str| lane.unwrap_or(name).to_owned();
+            Ok(lanes.map(|(name, lane)| (spelt(name), class.takes(lane))).collect())
         });
         lanes.map_or_else(Answer::Refused, Answer::Lanes)
+    }
+
+    /// The demand lane that a request wants to read.
+    pub(crate) fn asked_demand(&self, ask: &Ask) -> Option<((PopulationId, u32), u16, LinkInfo)> {
+        let Query::Lane { node, lane, method: Method::Get, .. } = &ask.query else { return None };
+        let at = self.twin(&self.router.normal(node).ok()?).ok()?;
+        let name = bare(lane);
+        let demands = &self.populations[at.0.0 as usize].decl.demands;
+        let demand = demands.iter().position(|demand| demand.name == *name && !name.starts_with('_'))?;
+        let link = LinkInfo { remote: ask.remote.as_str().into(), lane: lane.as_str().into(), prio: 0.0, rate: 0.0 };
+        Some((at, demand as u16, link))
     }
 
     fn try_read(&self, address: &str, lane: Option<&str>, page: &Page) -> Result<Answer, Problem> {
@@ -104,6 +159,12 @@ impl Shard {
             }
             Some(name) => {
                 let lane = class.lane_or_problem(name)?;
+                if matches!(lane, LaneRef::Supply(_)) {
+                    let reason = format!(
+                        "`{name}` is a supply lane, which keeps nothing: follow it with the header `Accept: text/event-stream`"
+                    );
+                    return Err(Problem::NotAllowed(reason));
+                }
                 if matches!(lane, LaneRef::Command(_)) {
                     let reason = format!(
                         "`{name}` is a command: POST to it, or follow it with the header `Accept: text/event-stream`"
@@ -150,8 +211,10 @@ impl Shard {
         let mut fields = Vec::new();
         for name in &page.fields {
             match class.lane_or_problem(name) {
-                Ok(LaneRef::Command(_)) => {
-                    return Err(invalid(format!("fields: `{name}` is a command, it has no state")));
+                Ok(lane) if !lane.has_state() => {
+                    return Err(invalid(format!(
+                        "fields: `{name}` has no state: it is a command, a supply or a demand lane"
+                    )));
                 }
                 Ok(lane) => fields.push(lane),
                 Err(Problem::NotFound(reason)) => return Err(invalid(format!("fields: {reason}"))),

@@ -1,5 +1,8 @@
 //! A request that the shard answers between two turns: what HTTP asks.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::oneshot;
 
 use crate::allow::{Operation, Verdict};
@@ -10,7 +13,9 @@ use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin};
 use crate::peer::Identity;
 use crate::population::PopulationId;
 use crate::recon::{decode_recon, read_body};
+use crate::request::{Given, Method};
 use crate::shard::Shard;
+use crate::value::Value;
 
 pub struct Ask {
     pub query: Query,
@@ -18,17 +23,22 @@ pub struct Ask {
     pub remote: String,
     /// Dropped unanswered when the shard ends: the caller answers 503.
     pub reply: oneshot::Sender<Answer>,
+    /// Set when it has become a question to a twin, which may take its time.
+    pub taken_up: Arc<AtomicBool>,
 }
 
 pub enum Query {
-    /// All lanes of a twin, or one of them; where no class has such a path, a page of the population below it; at `/`
-    /// the app.
-    Read { node: String, lane: Option<String>, page: Page },
+    /// All lanes of a twin; where no class has such a path, a page of the population below it; at `/` the app.
+    Read { node: String, page: Page },
+    /// GET or DELETE of one lane: of a request lane a question, whose query is in the URL's other parameters; of any
+    /// other GET reads its state.
+    Lane { node: String, lane: String, method: Method, pairs: Vec<(String, String)>, durable: bool },
     /// The lanes of the class that a path belongs to, or one of them. `exists`: the twin must be there.
     Lanes { node: String, lane: Option<String>, exists: bool },
-    /// A command, or a value or map lane that is set. Answered when its turn is kept or has failed. The body is Recon
-    /// or JSON. `durable`: the answer is wanted when the turn is in the journal, where there is one.
-    Command { node: String, lane: String, body: Vec<u8>, recon: bool, durable: bool },
+    /// A command, a value or map lane that is set, or a question to a request lane. Answered when its turn is kept or has
+    /// failed. The body is Recon or JSON. `durable`: the answer is wanted when the turn is in the journal, where there is
+    /// one. `method`: POST or PUT.
+    Command { node: String, lane: String, method: Method, body: Vec<u8>, recon: bool, durable: bool },
 }
 
 /// Who waits for the end of a command that he has asked for.
@@ -36,9 +46,22 @@ pub struct Waiter {
     pub reply: oneshot::Sender<Answer>,
     /// He would rather wait until its turn is in the journal, and then be told so by `Answer::Durable`.
     pub durable: bool,
+    taken_up: Arc<AtomicBool>,
+    /// Of a request: which of the lane's handlers he wants.
+    pub method: Option<Method>,
+    /// Its query was in a URL: texts are taken for what its type wants.
+    pub lax: bool,
 }
 
 impl Waiter {
+    pub fn new(reply: oneshot::Sender<Answer>, taken_up: Arc<AtomicBool>, durable: bool) -> Self {
+        Waiter { reply, durable, taken_up, method: None, lax: false }
+    }
+
+    pub fn taken_up(&self) {
+        self.taken_up.store(true, Ordering::Relaxed);
+    }
+
     pub fn answer(self, answer: Answer) {
         // whoever has hung up meanwhile needs no answer
         _ = self.reply.send(answer);
@@ -76,6 +99,13 @@ pub enum Answer {
     Accepted,
     /// It is in the journal, too.
     Durable,
+    /// A request's turn was kept; `durable`: it is in the journal, too, as was asked for.
+    Reply {
+        value: Value,
+        durable: bool,
+    },
+    /// The methods that a request lane answers.
+    Methods(String),
     Refused(Problem),
 }
 
@@ -97,6 +127,8 @@ pub enum Problem {
     NotFound(String),
     /// 405: the lane takes no commands, or has no state.
     NotAllowed(String),
+    /// 405: the request lane does not answer this method, but these.
+    NoMethod { reason: String, allow: String },
     /// 400: the body or a parameter is not valid; byte offset where known.
     Invalid { reason: String, offset: Option<usize> },
     /// 409: a handler raised Reject.
@@ -127,24 +159,45 @@ impl Shard {
     /// Takes up a request of HTTP's.
     pub(crate) fn ask(&mut self, ask: Ask) -> Option<Step> {
         let (node, lane, operation) = match &ask.query {
-            Query::Read { node, lane, .. } | Query::Lanes { node, lane, .. } => {
-                (node.as_str(), lane.as_deref().unwrap_or_default(), Operation::Read)
-            }
+            Query::Read { node, .. } => (node.as_str(), "", Operation::Read),
+            Query::Lanes { node, lane, .. } => (node.as_str(), lane.as_deref().unwrap_or_default(), Operation::Read),
+            Query::Lane { node, lane, .. } => (node.as_str(), lane.as_str(), Operation::Read),
             Query::Command { node, lane, .. } => (node.as_str(), lane.as_str(), Operation::Command),
         };
+        let request = match &ask.query {
+            Query::Lane { .. } | Query::Command { .. } => self.request_lane(node, lane),
+            Query::Read { .. } | Query::Lanes { .. } => None,
+        };
+        // a request may change its twin by whatever method
+        let operation = if request.is_some() { Operation::Command } else { operation };
         if !self.allow.is_open() && self.allow.ask(&ask.identity, operation, "/", node, lane) != Verdict::Allow {
             let problem = Problem::Forbidden("the policy does not allow it".to_owned());
             _ = ask.reply.send(Answer::Refused(problem));
             return None;
         }
         match ask.query {
-            Query::Command { node, lane, body, recon, durable } => {
-                self.ask_command((&node, &lane), &body, recon, Waiter { reply: ask.reply, durable })
+            Query::Command { node, lane, method, body, recon, durable } => {
+                let waiter = Waiter::new(ask.reply, ask.taken_up, durable);
+                match request {
+                    Some((_, at)) => self.ask_request(&node, at, method, &Given::Bytes(&body, recon), waiter),
+                    None => self.ask_command((&node, &lane), &body, recon, waiter),
+                }
             }
-            _ => {
-                self.answer(ask);
-                None
+            Query::Lane { ref node, method, ref pairs, durable, .. } if request.is_some() => {
+                let waiter = Waiter::new(ask.reply, ask.taken_up, durable);
+                let (_, at) = request?;
+                self.ask_request(node, at, method, &Given::Pairs(pairs), waiter)
             }
+            _ => match self.asked_demand(&ask) {
+                Some((at, demand, link)) => {
+                    let waiter = Waiter::new(ask.reply, ask.taken_up, false);
+                    self.ask_demand(at, demand, link, waiter)
+                }
+                None => {
+                    self.answer(ask);
+                    None
+                }
+            },
         }
     }
 
@@ -189,6 +242,17 @@ impl Shard {
             Kind::Unrouted => Problem::NotFound(reason),
             _ => Problem::NotAllowed(reason),
         })?;
+        let body = self.ask_body_of(population, lane.clone(), body, recon)?;
+        Ok((lane, body))
+    }
+
+    pub(crate) fn ask_body_of(
+        &self,
+        population: PopulationId,
+        lane: Lane,
+        body: &[u8],
+        recon: bool,
+    ) -> Result<Body, Problem> {
         let invalid = |invalid: Invalid| Problem::Invalid { reason: invalid.reason, offset: Some(invalid.offset) };
         let body = if body.is_empty() && !recon { b"null" } else { body };
         if let Lane::Command(at) = lane {
@@ -197,27 +261,32 @@ impl Shard {
                 let mut record = Record::default();
                 let decode = if recon { decode_recon } else { decode_json };
                 decode(plan, body, &mut record).map_err(invalid)?;
-                return Ok((lane, Body::Record(record)));
+                return Ok(Body::Record(record));
             }
         }
         if !recon {
-            return Ok((lane, Body::Tree(parse_tree(body).map_err(invalid)?)));
+            return Ok(Body::Tree(parse_tree(body).map_err(invalid)?));
         }
         let text = std::str::from_utf8(body)
             .map_err(|error| Problem::Invalid { reason: "not UTF-8".to_owned(), offset: Some(error.valid_up_to()) })?;
         let tree =
             read_body(text).map_err(|error| Problem::Invalid { reason: error.reason, offset: Some(error.offset) })?;
-        Ok((lane, Body::Tree(tree)))
+        Ok(Body::Tree(tree))
     }
 
     /// Answers a request whose command has come to its end.
     pub(crate) fn reply(&mut self, number: u64, answer: Answer) {
-        let Some(waiter) = self.asked.remove(&number) else { return };
+        let Some(waiter) = self.asked.remove(&number) else { return self.settle_program(number, answer) };
+        let durable = match &answer {
+            Answer::Accepted => Some(Answer::Durable),
+            Answer::Reply { value, .. } => Some(Answer::Reply { value: value.clone(), durable: true }),
+            _ => None,
+        };
         if waiter.durable
-            && answer == Answer::Accepted
+            && let Some(durable) = durable
             && let Some(record) = self.await_record()
         {
-            self.held_answers.push_back((record, waiter, Answer::Durable));
+            self.held_answers.push_back((record, waiter, durable));
             return;
         }
         self.let_out(waiter, answer);

@@ -5,6 +5,8 @@ use ecow::EcoString;
 use serde::{Deserialize, Serialize};
 
 use crate::body::BodyType;
+use crate::link_turn::LinkTurn;
+use crate::links::Place;
 use crate::value::Value;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +29,9 @@ pub struct Settings {
     pub max_rounds: u16,
     /// Events that wait for one twin with an async turn in flight; more are dead letters.
     pub busy_bound: usize,
+    /// Requests of twins that wait for their answers.
+    #[serde(default = "max_asks")]
+    pub max_asks: usize,
     /// Turns of one commit, at most.
     pub commit_turns: usize,
     /// Real seconds of a plain handler, seconds of the app's clock of an async one.
@@ -40,6 +45,10 @@ pub struct Settings {
     /// Those of links and commands to other servers.
     #[serde(flatten)]
     pub remote: crate::remote::Bounds,
+}
+
+fn max_asks() -> usize {
+    10_000
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -61,6 +70,14 @@ pub struct PopulationDecl {
     /// Links of these twins to lanes of others, joins among them.
     #[serde(default)]
     pub links: Vec<LinkDecl>,
+    #[serde(default)]
+    pub supplies: Vec<SupplyDecl>,
+    /// Demand and demand-map lanes.
+    #[serde(default)]
+    pub demands: Vec<DemandDecl>,
+    /// Methods that are told of links; the index is the method's number.
+    #[serde(default)]
+    pub observers: Vec<ObserverDecl>,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -142,6 +159,20 @@ pub struct CommandDecl {
     /// The slot with the event's time.
     #[serde(default)]
     pub time_slot: Option<usize>,
+    /// It is a request lane: its turns have answers.
+    #[serde(default)]
+    pub request: Option<RequestDecl>,
+}
+
+/// What makes a command lane a request lane.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+pub struct RequestDecl {
+    /// Methods of HTTP that have a handler of their own; `CommandDecl::handler` answers twins and all others.
+    #[serde(default)]
+    pub methods: Vec<crate::request::Method>,
+    /// The query is no record: a URL has it in its one parameter `body`.
+    #[serde(default)]
+    pub single: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -273,6 +304,9 @@ pub struct LinkDecl {
     /// The population whose lane it was declared with: its values have the copy's types. None: they are looked at.
     #[serde(default)]
     pub typed: Option<usize>,
+    /// Of a `join`: the lane may be None, which is an entry like any other value.
+    #[serde(default)]
+    pub nullable: bool,
     /// The present state first.
     pub sync: bool,
     #[serde(default)]
@@ -351,6 +385,83 @@ pub enum RollupKind {
     Min,
     Max,
     Count,
+}
+
+/// A lane whose items are kept by nobody.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct SupplyDecl {
+    pub name: EcoString,
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+    #[serde(default)]
+    pub nullable: bool,
+}
+
+/// A lane that its handler computes for those who have linked it.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct DemandDecl {
+    pub name: EcoString,
+    /// Of a demand-map lane; None: it has one value.
+    #[serde(default)]
+    pub key: Option<ColumnType>,
+    #[serde(rename = "type")]
+    pub kind: ColumnType,
+    #[serde(default)]
+    pub nullable: bool,
+    /// Its handler takes the link: what it computes is for those who spell the lane's query and fragment alike.
+    #[serde(default)]
+    pub parametric: bool,
+    /// Of a demand-map lane: there is a method that gives all keys.
+    #[serde(default)]
+    pub keys: bool,
+}
+
+/// A method that is told of the links of a lane.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+pub struct ObserverDecl {
+    pub lane: Observed,
+    pub event: LinkEvent,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkEvent {
+    Linked,
+    Unlinked,
+}
+
+/// A lane that may be linked, by its kind and number.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Observed {
+    Column(u16),
+    Map(u16),
+    Command(u16),
+    Members(u16),
+    Supply(u16),
+    Demand(u16),
+}
+
+impl PopulationDecl {
+    /// The kind of a lane that only its twin tells something.
+    pub fn told_only(&self, lane: &str) -> Option<&'static str> {
+        if self.supplies.iter().any(|supply| supply.name == lane) {
+            return Some("supply");
+        }
+        let demand = self.demands.iter().find(|demand| demand.name == lane)?;
+        Some(if demand.key.is_some() { "demand-map" } else { "demand" })
+    }
+
+    /// The lane of a link's turn, for messages.
+    pub fn link_lane<'a>(&'a self, turn: &'a LinkTurn) -> &'a str {
+        match turn {
+            LinkTurn::Compute(Place::Demand(demand, _)) | LinkTurn::Read { demand, .. } => {
+                &self.demands[*demand as usize].name
+            }
+            LinkTurn::Compute(_) => "",
+            LinkTurn::Observe { link, .. } => &link.lane,
+        }
+    }
 }
 
 /// A default as written in the declaration.

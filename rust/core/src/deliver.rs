@@ -5,8 +5,10 @@ use crate::decode::{decode_json, write_json};
 use crate::dispatch::Step;
 use crate::envelope::{Body, Envelope, Kind, Lane, Node, Origin, SourceId};
 use crate::fold;
+use crate::link_turn::LinkTurn;
 use crate::population::column::fit;
 use crate::population::{PopulationId, TwinId};
+use crate::request::not_a_command;
 use crate::serve::{list, operation_of};
 use crate::shard::{Held, Newborn, Shard};
 use crate::time::time_of;
@@ -54,18 +56,15 @@ impl Shard {
                 Err((kind, reason)) => return self.dead(envelope, kind, &reason),
             }
         }
-        if let (Lane::Map(map), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
-            && self.is_list(population, *map)
-        {
-            match list::operation(tree) {
-                Ok(body) => envelope.body = body,
-                Err(reason) => return self.dead(envelope, Kind::Invalid, reason),
+        if let (Lane::Map(map), Body::Tree(tree)) = (&envelope.lane, &envelope.body) {
+            match self.is_list(population, *map) {
+                true => match list::operation(tree) {
+                    Ok(body) => envelope.body = body,
+                    Err(reason) => return self.dead(envelope, Kind::Invalid, reason),
+                },
+                // what links and Recon write has the form that it has on the wire
+                false => envelope.body = operation_of(tree).unwrap_or_else(|| envelope.body.clone()),
             }
-        } else if let (Lane::Map(_), Body::Tree(tree)) = (&envelope.lane, &envelope.body)
-            && let Some(body) = operation_of(tree)
-        {
-            // what a link writes has the form that it has on the wire
-            envelope.body = body;
         }
         match envelope.lane {
             Lane::Command(command) => self.bring_command(envelope, source, population, command),
@@ -103,7 +102,10 @@ impl Shard {
             envelope.body = Body::Record(record);
         }
         if is_tree {
-            let lax = source.is_some_and(|source| self.sources[source.0 as usize].is_lax());
+            let lax = match envelope.origin {
+                Origin::Asked(number) => self.asked.get(&number).is_some_and(|waiter| waiter.lax),
+                _ => source.is_some_and(|source| self.sources[source.0 as usize].is_lax()),
+            };
             let lane = envelope.lane.clone();
             self.hand = Some(envelope);
             return Some(Step::Admit { population, lane, lax });
@@ -272,7 +274,10 @@ impl Shard {
         let decl = &self.populations[population.0 as usize].decl;
         if !name.starts_with('_') {
             if let Some(at) = decl.commands.iter().position(|lane| lane.name == name) {
-                return Ok(Lane::Command(at as u16));
+                return match decl.commands[at].request {
+                    None => Ok(Lane::Command(at as u16)),
+                    Some(_) => Err((Kind::Invalid, not_a_command(&decl.name, name))),
+                };
             }
             if let Some(at) = decl.columns.iter().position(|lane| lane.name == name) {
                 return match decl.columns[at].settable {
@@ -287,6 +292,11 @@ impl Shard {
                 };
             }
         }
+        if !name.starts_with('_')
+            && let Some(kind) = decl.told_only(name)
+        {
+            return Err((Kind::Invalid, format!("`{name}` of {} is a {kind} lane: it takes no commands", decl.name)));
+        }
         let known: Vec<&str> =
             decl.commands.iter().map(|lane| lane.name.as_str()).filter(|name| !name.starts_with('_')).collect();
         Err((Kind::Unrouted, format!("{} has no command lane `{name}`; it has: {}", decl.name, known.join(", "))))
@@ -297,6 +307,11 @@ impl Shard {
         let (population, row, twin) = match &envelope.node {
             Node::Twin(population, id) => match self.populations[population.0 as usize].table.row(*id) {
                 Some(row) => (*population, row, *id),
+                // there is nobody left to tell
+                None if envelope.origin == Origin::Link => {
+                    self.inner_counts.applied += 1;
+                    return None;
+                }
                 None => return self.dead(envelope, Kind::Unrouted, "the twin has been deleted meanwhile"),
             },
             Node::Key(population, key) => {
@@ -335,7 +350,7 @@ impl Shard {
         let hops = envelope.hops;
         let lane = envelope.lane.clone();
         let link = match envelope.origin {
-            Origin::Link(link) => Some(link),
+            Origin::Downlink(link) => Some(link),
             _ => None,
         };
         self.turn.cause = Cause::Envelope(Box::new(envelope));
@@ -375,6 +390,7 @@ impl Shard {
                 }
                 None
             }
+            Lane::Link(turn) => self.begin_link_turn(population, row, twin, *turn),
             Lane::Named(_) => {
                 self.turn.cause = Cause::Stop;
                 None
@@ -409,7 +425,9 @@ impl Shard {
     pub(crate) fn queue_for_busy(&mut self, population: PopulationId, twin: TwinId, envelope: Envelope) {
         let bound = self.settings.busy_bound;
         if let Some(queue) = self.busy.get_mut(&(population, twin)) {
-            if queue.len() < bound {
+            // of these there is one a lane that somebody has linked
+            let is_one = matches!(&envelope.lane, Lane::Link(turn) if matches!(**turn, LinkTurn::Compute(_)));
+            if queue.len() < bound || is_one {
                 queue.push_back(envelope);
             } else {
                 let reason = format!("{bound} events wait already for this twin's async handler (busy_bound)");
@@ -437,7 +455,11 @@ impl Shard {
             self.fail(Kind::Failed, &error.to_string());
             return None;
         }
-        class.decl.commands[command as usize].handler.map(|_| Step::Call(What::Handler(command)))
+        let lane = &class.decl.commands[command as usize];
+        if lane.request.is_some() {
+            return Some(Step::Call(self.answer_step(population, command)));
+        }
+        lane.handler.map(|_| Step::Call(What::Handler(command)))
     }
 
     // -- timers

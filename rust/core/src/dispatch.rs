@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::ask::Answer;
 use crate::envelope::{Kind, Lane, Origin, SourceId};
 use crate::population::PopulationId;
 use crate::shard::{Held, Newborn, Shard};
@@ -85,10 +84,26 @@ impl Shard {
                 Origin::Asked(number) => {
                     let number = *number;
                     self.outside_counts.applied += 1;
-                    self.reply(number, Answer::Accepted);
+                    match self.turn.computing.is_some() {
+                        true => self.tell_computed(Some(number)),
+                        false => {
+                            let answer = self.turn_answer();
+                            self.reply(number, answer);
+                        }
+                    }
+                }
+                Origin::Request(number, ..) => {
+                    let number = *number;
+                    self.inner_counts.applied += 1;
+                    let reply = std::mem::take(&mut self.turn.reply);
+                    self.requests.end(number, Ok(reply));
+                }
+                Origin::Link => {
+                    self.inner_counts.applied += 1;
+                    self.tell_computed(None);
                 }
                 Origin::Twin(..) | Origin::Timer | Origin::Members => self.inner_counts.applied += 1,
-                Origin::Link(_) => {}
+                Origin::Downlink(_) => {}
             },
             Cause::Creation => {
                 let (population, row, id) = (self.turn.population, self.turn.row, self.turn.id);
@@ -114,6 +129,8 @@ impl Shard {
             || self.hand.is_some()
             || !self.released.is_empty()
             || !self.inner.is_empty()
+            || self.links.has_notes()
+            || self.links.has_due()
             || !self.outside.is_empty()
             || !self.starting.is_empty()
             || self.downlinks.has_news()
@@ -188,6 +205,9 @@ impl Shard {
         }
         if self.downlinks.has_news() {
             return self.next_link();
+        }
+        if self.links.has_notes() || self.links.has_due() {
+            self.take_link_turns();
         }
         if !self.inner.is_empty()
             && let Some(envelope) = self.inner.pop_front()

@@ -5,6 +5,7 @@ use ecow::EcoString;
 
 use crate::body::Record;
 use crate::downlinks::DownlinkId;
+use crate::link_turn::LinkTurn;
 use crate::population::{PopulationId, TwinId};
 use crate::timers::TimerNumber;
 use crate::value::Value;
@@ -19,15 +20,19 @@ pub enum Origin {
     Source(SourceId),
     /// A program or a test, by name; a connection, by its address.
     Outside(EcoString),
-    /// An HTTP request that waits for its answer (`Shard::asked`).
+    /// An HTTP request (`Shard::asked`) or a program (`Shard::requests`) that waits for its answer.
     Asked(u64),
     /// Another twin, or the same.
     Twin(PopulationId, EcoString),
+    /// A twin that waits for the answer to its request of this number (`Shard::requests`).
+    Request(u64, PopulationId, EcoString),
     Timer,
     /// The members of a group.
     Members,
     /// A link of the twin itself.
-    Link(DownlinkId),
+    Downlink(DownlinkId),
+    /// A link: what is computed for it, and who is told of it. Nobody's state: no record holds it.
+    Link,
 }
 
 /// Whom it is for.
@@ -54,6 +59,8 @@ pub enum Lane {
     /// A map lane one of whose entries is set: the body is `[key, value]`; of an `[key]` it is removed. Or a list lane:
     /// `serve::list` says what its body is.
     Map(u16),
+    /// What a link asks of its twin.
+    Link(Box<LinkTurn>),
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -10,8 +10,8 @@ use crate::shard::{Newborn, Shard};
 use crate::turn::Phase;
 
 impl Shard {
-    /// Commits, and goes on with a declaration that only adds to the present one: columns and folds of populations, fields
-    /// of bodies, roll-ups of groups.
+    /// Commits, and goes on with a declaration that only adds to the present one: columns, folds, maps and supply lanes of
+    /// populations, fields of bodies, roll-ups of groups.
     ///
     /// Links are told of all that has been before: their news name columns by the old numbers.
     ///
@@ -106,11 +106,19 @@ fn grows(old: &PopulationDecl, new: &PopulationDecl) -> Result<(), String> {
         && old.members.iter().zip(&new.members).all(|(old, new)| {
             old.population == new.population && old.by == new.by && new.rollups.len() >= old.rollups.len()
         });
-    let rest = old.maps.len() == new.maps.len()
+    let maps = new.maps.len() >= old.maps.len()
+        && old
+            .maps
+            .iter()
+            .zip(&new.maps)
+            .all(|(old, new)| old.name == new.name && (old.key, old.value) == (new.key, new.value));
+    let rest = new.supplies.starts_with(&old.supplies)
+        && old.demands == new.demands
+        && old.observers == new.observers
         && old.timers.len() == new.timers.len()
         && old.changed == new.changed
         && old.pattern.len() == new.pattern.len();
-    match [columns, folds, bodies, members, rest].iter().all(|same| *same) {
+    match [columns, folds, bodies, members, maps, rest].iter().all(|same| *same) {
         true => Ok(()),
         false => Err(format!("{}: lanes can only be added behind those that are there", old.name)),
     }

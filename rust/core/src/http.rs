@@ -8,8 +8,10 @@ mod parameters;
 mod post;
 mod prefer;
 mod problem;
+mod reply;
 mod stream;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use hyper::body::Incoming;
@@ -34,7 +36,9 @@ use crate::peer::Identity;
 use crate::socket::handshake;
 
 /// Methods that some path answers.
-const METHODS: &str = "GET, HEAD, POST, PUT, OPTIONS";
+const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+/// What a lane that takes commands, or may be set, answers.
+const TAKES: &str = "GET, HEAD, POST, PUT, OPTIONS";
 
 /// A request without its body, and what it is about.
 struct Call {
@@ -97,6 +101,7 @@ async fn dispatch(site: Arc<Site>, remote: String, request: Request<Incoming>) -
         Method::GET | Method::HEAD if call.wants_stream() => stream::follow(&call).await,
         Method::GET | Method::HEAD => get::get(&call).await,
         Method::POST | Method::PUT => post::post(&call, body).await,
+        Method::DELETE => get::delete(&call).await,
         Method::OPTIONS => call.options().await,
         _ => {
             let detail = format!("{} is none of {METHODS}", call.method);
@@ -122,7 +127,8 @@ impl Call {
         let (reply, answer) = oneshot::channel();
         let request = self.parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         let identity = Identity { request, claims: String::new() };
-        let ask = Ask { query, identity, remote: self.remote.clone(), reply };
+        let taken_up = Arc::new(AtomicBool::new(false));
+        let ask = Ask { query, identity, remote: self.remote.clone(), reply, taken_up: Arc::clone(&taken_up) };
         let unavailable =
             |detail: &str| refuse(StatusCode::SERVICE_UNAVAILABLE, detail).node(&self.node).header("retry-after", "1");
         if !self.site.exchange.ask(ask) {
@@ -132,6 +138,10 @@ impl Call {
             Ok(Ok(Answer::Refused(problem))) => Err(self.refused(problem)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(unavailable("the run ends")),
+            Err(_) if taken_up.load(Ordering::Relaxed) => {
+                let detail = "the twin has not answered within answer_seconds; what it does may still be kept";
+                Err(refuse(StatusCode::GATEWAY_TIMEOUT, detail).node(&self.node).lane(self.parameters.lane()))
+            }
             Err(_) => Err(unavailable(
                 "no answer within answer_seconds; a command may still be carried out, a handler may block the shard",
             )),
@@ -140,6 +150,10 @@ impl Call {
 
     fn refused(&self, problem: Problem) -> Refusal {
         let (status, detail, offset) = match problem {
+            Problem::NoMethod { reason, allow } => {
+                let refusal = refuse(StatusCode::METHOD_NOT_ALLOWED, reason).node(&self.node);
+                return refusal.lane(self.parameters.lane()).allow_these(&allow);
+            }
             Problem::NotFound(detail) => (StatusCode::NOT_FOUND, detail, None),
             Problem::NotAllowed(detail) => (StatusCode::METHOD_NOT_ALLOWED, detail, None),
             Problem::Invalid { reason, offset } => (StatusCode::BAD_REQUEST, reason, offset),
@@ -158,18 +172,21 @@ impl Call {
 
     /// What a path answers; for a page of another site, whether it may ask.
     async fn options(&self) -> Result<Response<Body>, Refusal> {
-        let mut allowed = "GET, HEAD, OPTIONS";
+        let mut allowed = HeaderValue::from_static("GET, HEAD, OPTIONS");
         if self.node == "*" {
-            allowed = METHODS;
+            allowed = HeaderValue::from_static(METHODS);
         } else {
             let lane = self.parameters.lane().map(str::to_owned);
             let one = lane.is_some();
             match self.ask(Query::Lanes { node: self.node.clone(), lane, exists: false }).await {
-                Ok(Answer::Lanes(lanes)) if one && lanes.iter().any(|(_, takes)| *takes) => allowed = METHODS,
+                Ok(Answer::Lanes(lanes)) if one && lanes.iter().any(|(_, takes)| *takes) => {
+                    allowed = HeaderValue::from_static(TAKES);
+                }
+                Ok(Answer::Methods(methods)) => allowed = HeaderValue::from_str(&methods).unwrap_or(allowed),
                 Ok(_) => {}
                 Err(refusal) if refusal.status() == StatusCode::NOT_FOUND && !one => {
                     // a population, or nothing
-                    let query = Query::Read { node: self.node.clone(), lane: None, page: Default::default() };
+                    let query = Query::Read { node: self.node.clone(), page: Default::default() };
                     self.ask(query).await?;
                 }
                 Err(refusal) => return Err(refusal),
@@ -178,9 +195,9 @@ impl Call {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
-        headers.insert(ALLOW, HeaderValue::from_static(allowed));
+        headers.insert(ALLOW, allowed.clone());
         if self.parts.headers.contains_key("access-control-request-method") {
-            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(allowed));
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, allowed);
             let taken = HeaderValue::from_static("content-type, if-none-match, prefer");
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, taken);
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

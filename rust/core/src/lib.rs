@@ -9,6 +9,8 @@
 //!   row of columns
 //! - `turn`: one envelope handled by one twin; `fold` steps the lanes that the core writes, `acts` is what handlers do,
 //!   `window`s are folds over a part of the events, `history` keeps them, `maps` are child tables, `undo` takes everything back
+//! - `request`: questions that twins answer in a turn, asked by other twins and over HTTP
+//! - `link_turn`: turns that links ask for: computed lanes, observers of links
 //! - `members`: live groups and their roll-ups, `group` their turns; `timers`
 //! - `shard`: what owns all of it, and the commit at the end of a batch
 //! - `journal`: what is saved at a commit; `recover`: how it comes back
@@ -43,6 +45,7 @@ pub mod http;
 pub mod inbox;
 pub mod journal;
 pub mod limits;
+pub mod link_turn;
 pub mod links;
 pub mod listen;
 pub mod maps;
@@ -56,6 +59,7 @@ pub mod recon;
 pub mod record;
 pub mod recover;
 pub mod remote;
+pub mod request;
 pub mod route;
 pub mod serve;
 pub mod shard;

@@ -1,6 +1,7 @@
 //! Who listens: links to lanes, by the twin that they name, and what their lanes have still to tell them. A turn that is
 //! kept leaves marks here, a commit makes events of them, encoded once a lane, and puts them into the peers' outboxes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use ecow::EcoString;
 use rustc_hash::FxHashMap;
 
 use crate::body::Record;
+use crate::declaration::ObserverDecl;
 use crate::outbox::{Item, LinkNumber, Overflow};
 use crate::peer::{Form, Peer, PeerId};
 use crate::population::PopulationId;
@@ -15,9 +17,18 @@ use crate::shard::Class;
 use crate::undo::Log;
 use crate::value::Value;
 
+mod demand;
 mod event;
+mod observers;
+mod parameters;
 
+pub use demand::{Due, Telling};
 pub use event::{Operation, address, event as event_frame, linked, synced, unlinked};
+pub use observers::{LinkInfo, Note};
+pub use parameters::ParametersId;
+
+use demand::Demanded;
+use parameters::Parameters;
 
 /// A lane of a population, as a link names it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -26,6 +37,9 @@ pub enum Place {
     Map(u16),
     Command(u16),
     Members(u16),
+    Supply(u16),
+    /// With what a link has written behind the lane's name, where the lane is computed for each such text.
+    Demand(u16, ParametersId),
 }
 
 /// Which link of which connection.
@@ -49,6 +63,10 @@ struct Listener {
     peer: Arc<Peer>,
     link: LinkNumber,
     spelling: usize,
+    /// prio and rate, where they are not 0.
+    tuning: Option<Box<(f64, f64)>>,
+    /// Of a link to a demand lane.
+    demanded: Option<Box<Demanded>>,
 }
 
 /// Everybody who listens to one lane of one twin, and what they have not been told yet.
@@ -59,6 +77,8 @@ struct Audience {
     listeners: Vec<Listener>,
     /// What a commit will tell, in order; of a value lane just that it was written.
     news: Vec<News>,
+    /// Of a demand lane: a turn that computes is on its way.
+    computing: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +91,8 @@ enum News {
     List(Operation),
     /// A command's body, in both forms where they are wanted.
     Body(Value),
+    /// An item of a supply lane.
+    Item(Value),
     Member {
         uri: EcoString,
         joined: bool,
@@ -97,6 +119,8 @@ struct PopulationLinks {
 struct PeerLinks {
     peer: Arc<Peer>,
     links: FxHashMap<(PopulationId, u32, Place), LinkNumber>,
+    /// Where its links to demand lanes lead.
+    demands: FxHashMap<LinkNumber, (PopulationId, u32, Place)>,
     /// Twins that its links and commands have made.
     made: usize,
 }
@@ -114,12 +138,23 @@ pub struct Links {
     fenced: Vec<Arc<Peer>>,
     /// Links that could not keep up, to be ended after the walk that found them.
     slow: Vec<(Arc<Peer>, PopulationId, u32, Place, Overflow)>,
+    parameters: Parameters,
+    /// Demand lanes with somebody to compute for, each once; bounded by the links.
+    due: VecDeque<(PopulationId, u32, Place)>,
+    /// By population.
+    observers: Vec<Vec<ObserverDecl>>,
+    /// What observers are to be told: taken before the next turn.
+    notes: VecDeque<Note>,
     count: usize,
 }
 
 impl Links {
     pub fn new(populations: usize) -> Self {
-        Links { populations: (0..populations).map(|_| PopulationLinks::default()).collect(), ..Links::default() }
+        Links {
+            populations: (0..populations).map(|_| PopulationLinks::default()).collect(),
+            observers: vec![Vec::new(); populations],
+            ..Links::default()
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -156,6 +191,7 @@ impl Links {
         self.peers.entry(peer.id).or_insert_with(|| PeerLinks {
             peer: Arc::clone(peer),
             links: FxHashMap::default(),
+            demands: FxHashMap::default(),
             made: 0,
         })
     }
@@ -201,6 +237,8 @@ impl Links {
             links.peer.close(code, reason);
             self.touch(&links.peer);
         }
+        // no turn follows
+        self.notes.clear();
     }
 
     // -- links
@@ -210,6 +248,12 @@ impl Links {
         let (population, row, place) = at;
         let link = peer.outbox().open(asked.prio, asked.rate);
         self.peer(peer).links.insert(at, link);
+        let demanded = matches!(place, Place::Demand(..)).then(|| {
+            peer.outbox().tell_taken(link);
+            self.peer(peer).demands.insert(link, at);
+            Box::default()
+        });
+        self.parameters.keep(place);
         let links = &mut self.populations[population.0 as usize];
         let word = row as usize / 64;
         if links.bits.len() <= word {
@@ -218,7 +262,13 @@ impl Links {
         links.bits[word] |= 1 << (row % 64);
         let watched = links.rows.entry(row).or_default();
         let at = watched.audiences.iter().position(|audience| audience.place == place).unwrap_or_else(|| {
-            watched.audiences.push(Audience { place, spellings: Vec::new(), listeners: Vec::new(), news: Vec::new() });
+            watched.audiences.push(Audience {
+                place,
+                spellings: Vec::new(),
+                listeners: Vec::new(),
+                news: Vec::new(),
+                computing: false,
+            });
             watched.audiences.len() - 1
         });
         let audience = &mut watched.audiences[at];
@@ -238,9 +288,29 @@ impl Links {
             }
         });
         audience.spellings[spelling].users += 1;
-        audience.listeners.push(Listener { peer: Arc::clone(peer), link, spelling });
+        let tuning = tuning(asked.prio, asked.rate);
+        audience.listeners.push(Listener { peer: Arc::clone(peer), link, spelling, tuning, demanded });
         self.count += 1;
+        self.note_linked(population, row, place, LinkId { peer: peer.id, number: link });
         link
+    }
+
+    /// Another prio and rate, from the next event on.
+    pub fn retune(&mut self, peer: &Arc<Peer>, at: (PopulationId, u32, Place), asked: &Asked<'_>) {
+        let Some(number) = self.find(peer.id, at.0, at.1, at.2) else { return };
+        peer.outbox().retune(number, asked.prio, asked.rate);
+        if let Some(listener) = self.listener(at, LinkId { peer: peer.id, number }) {
+            listener.tuning = tuning(asked.prio, asked.rate);
+        }
+    }
+
+    fn audience(&mut self, (population, row, place): (PopulationId, u32, Place)) -> Option<&mut Audience> {
+        let watched = self.populations[population.0 as usize].rows.get_mut(&row)?;
+        watched.audiences.iter_mut().find(|audience| audience.place == place)
+    }
+
+    fn listener(&mut self, at: (PopulationId, u32, Place), link: LinkId) -> Option<&mut Listener> {
+        self.audience(at)?.listeners.iter_mut().find(|listener| listener.is(link))
     }
 
     /// How a peer has spelt the address of an open link.
@@ -258,6 +328,7 @@ impl Links {
         let (population, row, place) = at;
         let Some(links) = self.peers.get_mut(&peer.id) else { return };
         let Some(number) = links.links.remove(&at) else { return };
+        links.demands.remove(&number);
         let spelled = self.drop_listener(population, row, place, LinkId { peer: peer.id, number });
         let farewell = spelled.and_then(|spelling| farewell(&spelling, reason));
         peer.outbox().shut(number, farewell);
@@ -278,6 +349,8 @@ impl Links {
         for (peer, place) in linked {
             self.end(&peer, (population, row, place), "");
         }
+        // it is told of nothing any more
+        self.notes.retain(|note| (note.population, note.row) != (population, row));
     }
 
     fn drop_listener(&mut self, population: PopulationId, row: u32, place: Place, link: LinkId) -> Option<Spelling> {
@@ -291,6 +364,7 @@ impl Links {
         spelling.users -= 1;
         let spelled =
             Spelling { form: spelling.form, node: spelling.node.clone(), lane: spelling.lane.clone(), users: 1 };
+        let info = LinkInfo::of(&listener, &spelled.lane);
         if audience.listeners.is_empty() {
             watched.audiences.swap_remove(at);
         }
@@ -298,6 +372,8 @@ impl Links {
             links.rows.remove(&row);
             links.bits[row as usize / 64] &= !(1 << (row % 64));
         }
+        self.parameters.drop(place);
+        self.note_unlinked(population, row, place, info);
         Some(spelled)
     }
 
@@ -402,7 +478,7 @@ impl Links {
         let mut renewed = Vec::new();
         while let Some((peer, population, row, place, overflow)) = self.slow.pop() {
             match overflow {
-                Overflow::Link if is_list(&classes[population.0 as usize], place) => {
+                Overflow::Link if classes.get(population.0 as usize).is_some_and(|class| is_list(class, place)) => {
                     let at = (population, row, place);
                     if !renewed.contains(&(peer.id, at)) {
                         renewed.push((peer.id, at));
@@ -589,6 +665,7 @@ impl Audience {
             (News::Cleared, _) => Operation::Clear,
             (News::List(operation), _) => operation,
             (News::Body(body), _) => Operation::Body(body),
+            (News::Item(item), _) => Operation::Item(item),
             (News::Member { uri, joined: true }, _) => Operation::Update(Value::Text(uri), Value::Bool(true)),
             (News::Member { uri, joined: false }, _) => Operation::Remove(Value::Text(uri)),
             _ => return None,
@@ -617,7 +694,7 @@ impl Audience {
                 Operation::Clear => Item::Clear(frame),
                 // an operation on a list holds for the list as the one before it has left it
                 Operation::Element { .. } | Operation::Move { .. } | Operation::Out { .. } => Item::Delta(frame),
-                Operation::Body(_) | Operation::Take(_) | Operation::Drop(_) => Item::Ordered(frame),
+                Operation::Body(_) | Operation::Item(_) | Operation::Take(_) | Operation::Drop(_) => Item::Ordered(frame),
             };
             if let Err(overflow) = listener.peer.outbox().put(listener.link, item) {
                 slow(&listener.peer, overflow);
@@ -625,6 +702,11 @@ impl Audience {
             touch(touched, &listener.peer);
         }
     }
+}
+
+/// None: both are 0.
+fn tuning(prio: f64, rate: f64) -> Option<Box<(f64, f64)>> {
+    (prio != 0.0 || rate != 0.0).then(|| Box::new((prio, rate)))
 }
 
 fn farewell(spelling: &Spelling, reason: &str) -> Option<Bytes> {

@@ -95,6 +95,8 @@ struct Queue {
     interval: i64,
     due: i64,
     ready: bool,
+    /// The shard wants to know when a value has left it.
+    tells: bool,
 }
 
 pub struct Outbox {
@@ -110,6 +112,10 @@ pub struct Outbox {
     later: BTreeMap<(i64, u32), ()>,
     /// Taken out of the queues, not yet in the socket.
     writing: VecDeque<Bytes>,
+    /// Values in `writing` whose links want to know; with their keys, empty for a value lane's.
+    handed: Vec<(LinkNumber, Bytes)>,
+    /// Those that are in the socket: until the shard takes them, which bounds both.
+    taken: Vec<(LinkNumber, Bytes)>,
     /// Bytes of the first of `writing` that are in the socket already.
     written: usize,
     bytes: usize,
@@ -134,6 +140,8 @@ impl Outbox {
             ready: BTreeMap::new(),
             later: BTreeMap::new(),
             writing: VecDeque::new(),
+            handed: Vec::new(),
+            taken: Vec::new(),
             written: 0,
             bytes: 0,
             blocked: false,
@@ -157,6 +165,7 @@ impl Outbox {
             interval: interval(rate),
             due: 0,
             ready: false,
+            tells: false,
         };
         match self.free.pop() {
             Some(at) => {
@@ -168,6 +177,22 @@ impl Outbox {
                 LinkNumber(self.queues.len() as u32 - 1)
             }
         }
+    }
+
+    /// From here on `take_taken` gives this link's values that are in the socket.
+    pub fn tell_taken(&mut self, link: LinkNumber) {
+        if let Some(Some(queue)) = self.queues.get_mut(link.0 as usize) {
+            queue.tells = true;
+        }
+    }
+
+    pub fn has_taken(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
+    /// Values that have left since the last call: their links, and their keys, empty for a value lane's.
+    pub fn take_taken(&mut self) -> Vec<(LinkNumber, Bytes)> {
+        std::mem::take(&mut self.taken)
     }
 
     /// Another prio and rate, from the next event on.
@@ -420,6 +445,8 @@ impl Outbox {
     pub fn end(&mut self) {
         self.abandon(1006, "the connection is gone");
         self.writing.clear();
+        self.handed.clear();
+        self.taken.clear();
         self.bytes = 0;
         self.ended = true;
     }
@@ -506,6 +533,9 @@ impl Outbox {
 
     /// Takes frames out of the queues until a gulp is full.
     fn fill(&mut self) {
+        if self.writing.is_empty() && !self.handed.is_empty() {
+            self.taken.append(&mut self.handed);
+        }
         let mut gulp: usize = self.writing.iter().map(Bytes::len).sum();
         if !self.later.is_empty() {
             self.let_in(Self::now());
@@ -543,6 +573,13 @@ impl Outbox {
                 Item::Ordered(_) | Item::Delta(_) => queue.ordered -= 1,
                 Item::Clear(_) | Item::Anew(_) => {}
                 Item::Control(_) => event = false,
+            }
+            if queue.tells {
+                match &item {
+                    Item::Value(_) => self.handed.push((LinkNumber(link), Bytes::new())),
+                    Item::Entry(key, _) => self.handed.push((LinkNumber(link), key.clone())),
+                    Item::Control(_) | Item::Clear(_) | Item::Ordered(_) | Item::Delta(_) | Item::Anew(_) => {}
+                }
             }
             let frame = item.frame().clone();
             gulp += frame.len();

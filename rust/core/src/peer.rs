@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::ask::Ask;
 use crate::inbox::Wake;
 use crate::journal::fence::Fence;
-use crate::outbox::{Flushed, Outbox};
+use crate::outbox::{Flushed, LinkNumber, Outbox};
 use crate::warp::Tag;
 
 /// Names a connection for the life of a shard.
@@ -116,6 +117,8 @@ pub struct Peer {
     direct: OnceLock<Arc<dyn Direct>>,
     /// Stands in `Links::touched`: the shard's thread alone reads and writes it.
     touched: AtomicBool,
+    /// The outbox has let go of values that a demand lane waits for.
+    taken: AtomicBool,
 }
 
 impl std::fmt::Debug for Peer {
@@ -191,6 +194,24 @@ impl Peer {
         lock(&self.outbox)
     }
 
+    /// Writes until nothing waits or the socket takes no more; demand lanes learn what has left.
+    pub fn write(self: &Arc<Self>, socket: &dyn Direct) -> Flushed {
+        let (flushed, has_taken) = {
+            let mut outbox = self.outbox();
+            (outbox.flush(socket), outbox.has_taken())
+        };
+        if has_taken {
+            self.tell_taken();
+        }
+        flushed
+    }
+
+    /// The outbox has let go of values that a demand lane waits for.
+    pub fn tell_taken(self: &Arc<Self>) {
+        self.taken.store(true, Ordering::Release);
+        self.exchange.queue(self);
+    }
+
     /// Ends when the outbox has something that no commit could write at once; it may have been written meanwhile.
     pub async fn flush_wanted(&self) {
         self.flush.notified().await;
@@ -229,14 +250,22 @@ impl Peer {
     }
 
     /// Writes what waits, as far as the socket takes it at once; the rest is the I/O thread's.
-    pub(crate) fn flush(&self) {
+    pub(crate) fn flush(self: &Arc<Self>) {
         let rest = match self.direct.get() {
-            Some(socket) => self.outbox().flush(&**socket),
+            Some(socket) => self.write(&**socket),
             None => Flushed::Blocked,
         };
         match rest {
             Flushed::All => {}
             Flushed::Later | Flushed::Blocked | Flushed::Closed => self.flush.notify_one(),
+        }
+    }
+
+    /// What has left the outbox since the last call.
+    pub(crate) fn take_taken(&self) -> Vec<(LinkNumber, Bytes)> {
+        match self.taken.swap(false, Ordering::AcqRel) {
+            true => self.outbox().take_taken(),
+            false => Vec::new(),
         }
     }
 
@@ -329,6 +358,7 @@ impl Exchange {
             flush: Notify::new(),
             direct: OnceLock::new(),
             touched: AtomicBool::new(false),
+            taken: AtomicBool::new(false),
         })
     }
 

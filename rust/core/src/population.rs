@@ -136,7 +136,7 @@ impl Population {
         })
     }
 
-    /// Adds columns, behind the declared and behind the hidden ones; existing twins have them at their defaults. Nothing
+    /// Adds columns, behind the declared and behind the hidden ones, and maps; existing twins have them at their defaults. Nothing
     /// is dirty: a commit has just ended.
     ///
     /// Errors: a default that does not fit.
@@ -169,6 +169,11 @@ impl Population {
         columns.extend((decl.columns.len() + kept..grown.columns.len()).map(fresh));
         self.columns = columns;
         (self.names, self.defaults, self.watch) = (grown.names, grown.defaults, grown.watch);
+        let known = self.maps.len();
+        self.maps.extend(grown.maps.into_iter().skip(known));
+        if let Some(changes) = &mut self.changes {
+            changes.maps.resize_with(self.maps.len(), MapChanges::default);
+        }
         while self.dirty.len() < grown.dirty.len() {
             let mut word = Chunked::default();
             (0..self.used).for_each(|row| word.reach(row));

@@ -241,7 +241,7 @@ impl Shard {
         let lane = match (lane, at) {
             (Lane::Named(name), Some(at)) => {
                 let commands = &self.populations[at.0 as usize].decl.commands;
-                match commands.iter().position(|command| command.name == name) {
+                match commands.iter().position(|command| command.name == name && command.request.is_none()) {
                     Some(command) => Lane::Command(command as u16),
                     None => Lane::Named(name),
                 }

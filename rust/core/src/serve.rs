@@ -8,10 +8,12 @@ use ecow::EcoString;
 
 use crate::allow::{Operation, Verdict};
 use crate::body::{BodyType, Record};
-use crate::declaration::PopulationDecl;
+use crate::declaration::{CommandDecl, PopulationDecl};
 use crate::dispatch::Step;
 use crate::envelope::{Body, Bulk, Envelope, Kind, Lane, Node, Origin};
-use crate::links::{Asked, LinkId, Operation as Told, Place, elements, event_frame, linked, synced, unlinked};
+use crate::links::{
+    Asked, LinkId, Links, Operation as Told, Place, elements, event_frame, linked, synced, unlinked,
+};
 use crate::outbox::LinkNumber;
 use crate::peer::{Frame, Frames, Peer};
 use crate::population::PopulationId;
@@ -27,6 +29,8 @@ const QUANTUM: usize = 4;
 
 const NODE_NOT_FOUND: &str = "@nodeNotFound";
 const LANE_NOT_FOUND: &str = "@laneNotFound";
+/// A lane of a kind that has no links.
+const UNSUPPORTED: &str = "@unsupported";
 
 /// The envelopes that are being worked off.
 #[derive(Debug, Default)]
@@ -116,6 +120,10 @@ impl Shard {
             }
             match self.exchange.next_peer() {
                 Some(peer) => {
+                    let taken = peer.take_taken();
+                    if !taken.is_empty() {
+                        self.links.taken(peer.id, taken);
+                    }
                     self.desk.peer = Some(peer);
                     self.desk.left = QUANTUM;
                 }
@@ -178,10 +186,18 @@ impl Shard {
             return None;
         };
         let found = self.populations[population.0 as usize].table.find(key.as_bytes());
-        let place = lane_place(&self.populations[population.0 as usize].decl, asked.lane);
+        let decl = &self.populations[population.0 as usize].decl;
+        let place = lane_place(decl, &mut self.links, asked.lane);
         let step = match (found, place) {
             (_, None) => {
-                self.refuse(peer, frame.tag, &asked, LANE_NOT_FOUND);
+                let name = bare(asked.lane);
+                let commands = &self.populations[population.0 as usize].decl.commands;
+                let is_request = |lane: &CommandDecl| lane.request.is_some() && lane.name == *name;
+                let reason = match commands.iter().any(is_request) && !name.starts_with('_') {
+                    true => UNSUPPORTED,
+                    false => LANE_NOT_FOUND,
+                };
+                self.refuse(peer, frame.tag, &asked, reason);
                 None
             }
             (Some(row), Some(place)) => {
@@ -189,12 +205,14 @@ impl Shard {
                 None
             }
             (None, _) if frame.tag == Tag::Unlink => None,
-            (None, Some(_)) if !self.links.may_make(peer) => {
+            (None, Some(place)) if !self.links.may_make(peer) => {
+                self.links.settle(place);
                 let reason = format!("this connection has made {} twins already (connection_twins)", peer.bounds.twins);
                 self.refuse(peer, frame.tag, &asked, &reason);
                 None
             }
             (None, Some(place)) => {
+                self.links.settle(place);
                 let request = LinkRequest {
                     peer: Arc::clone(peer),
                     frames: one(frames, frame),
@@ -204,10 +222,11 @@ impl Shard {
                 };
                 match self.make(population, &key, Newborn::Link(Box::new(request))) {
                     Ok(step) => step,
-                    Err((_, row, _)) => {
-                        self.link_to(peer, frame.tag, &asked, (population, row, place));
+                    Err((Newborn::Link(request), ..)) => {
+                        self.link_newborn(*request);
                         None
                     }
+                    Err(_) => None,
                 }
             }
         };
@@ -220,7 +239,8 @@ impl Shard {
         let LinkRequest { peer, frames, frame, population, key } = request;
         let asked = asked(&frames, &frame);
         let class = &self.populations[population.0 as usize];
-        match (class.table.find(key.as_bytes()), lane_place(&class.decl, asked.lane)) {
+        let place = lane_place(&class.decl, &mut self.links, asked.lane);
+        match (class.table.find(key.as_bytes()), place) {
             (Some(row), Some(place)) => self.link_to(&peer, frame.tag, &asked, (population, row, place)),
             _ => self.refuse(&peer, frame.tag, &asked, NODE_NOT_FOUND),
         }
@@ -246,14 +266,16 @@ impl Shard {
         let (population, row, place) = at;
         let known = self.links.find(peer.id, population, row, place);
         if tag == Tag::Unlink {
-            if known.is_some() {
-                self.links.end(peer, at, "");
+            match known {
+                Some(_) => self.links.end(peer, at, ""),
+                None => self.links.settle(place),
             }
             return;
         }
         if known.is_none() && self.links.links_of(peer) >= peer.bounds.links {
             let reason = format!("this connection has {} links already (connection_links)", peer.bounds.links);
             self.refuse(peer, tag, asked, &reason);
+            self.links.settle(place);
             return;
         }
         if let Place::Members(members) = place {
@@ -276,7 +298,7 @@ impl Shard {
         };
         if tag == Tag::Link || known.is_none() {
             if known.is_some() {
-                peer.outbox().retune(link, asked.prio, asked.rate);
+                self.links.retune(peer, at, asked);
             }
             if let Some(frame) = linked(peer.form, &node, &lane, asked.prio, asked.rate, asked.body) {
                 self.links.answer(peer, link, frame);
@@ -291,6 +313,10 @@ impl Shard {
     fn snapshot(&mut self, peer: &Arc<Peer>, link: LinkNumber, at: (PopulationId, u32, Place), spelt: (&str, &str)) {
         self.unmount();
         let (population, row, place) = at;
+        if matches!(place, Place::Demand(..)) {
+            self.links.want_state(at, LinkId { peer: peer.id, number: link });
+            return;
+        }
         let (node, lane) = spelt;
         let commit = self.commits;
         let class = &self.populations[population.0 as usize];
@@ -309,7 +335,7 @@ impl Shard {
                 .into_iter()
                 .map(|uri| frame(Told::Update(Value::Text(uri.into()), Value::Bool(true))))
                 .collect(),
-            Place::Command(_) => Vec::new(),
+            Place::Command(_) | Place::Supply(_) | Place::Demand(..) => Vec::new(),
         };
         for frame in frames {
             self.links.answer(peer, link, frame);
@@ -346,7 +372,7 @@ impl Shard {
         };
         let class = &populations[population.0 as usize];
         let lane = desk.lane(frame);
-        let command = class.decl.commands.iter().position(|command| command.name == lane);
+        let command = class.decl.commands.iter().position(|command| command.name == lane && command.request.is_none());
         let Some(command) = command.filter(|_| !lane.starts_with('_')) else {
             return self.set(index, population);
         };
@@ -488,7 +514,7 @@ fn map_operation(body: &str) -> Result<Option<Body>, String> {
     recon::read_body(body).map(|tree| operation_of(&tree)).map_err(|error| error.to_string())
 }
 
-/// The same of a tree.
+/// The same of a body that has been read.
 pub(crate) fn operation_of(tree: &Value) -> Option<Body> {
     let Value::Map(members) = tree else { return None };
     let (name, argument) = members.first()?;
@@ -528,16 +554,24 @@ pub(crate) fn behind(members: &[(EcoString, Value)]) -> Value {
 }
 
 /// A lane that may be linked, by its name on the wire.
-pub(crate) fn lane_place(decl: &PopulationDecl, lane: &str) -> Option<Place> {
+fn lane_place(decl: &PopulationDecl, links: &mut Links, lane: &str) -> Option<Place> {
     let name = &*bare(lane);
     if name.starts_with('_') {
         return None;
     }
     let column = decl.columns.iter().position(|column| column.name == name).map(|at| Place::Column(at as u16));
     column
-        .or_else(|| decl.commands.iter().position(|command| command.name == name).map(|at| Place::Command(at as u16)))
+        .or_else(|| {
+            let is_it = |command: &CommandDecl| command.name == name && command.request.is_none();
+            decl.commands.iter().position(is_it).map(|at| Place::Command(at as u16))
+        })
         .or_else(|| decl.maps.iter().position(|map| map.name == name).map(|at| Place::Map(at as u16)))
         .or_else(|| decl.members.iter().position(|members| members.name == name).map(|at| Place::Members(at as u16)))
+        .or_else(|| decl.supplies.iter().position(|supply| supply.name == name).map(|at| Place::Supply(at as u16)))
+        .or_else(|| {
+            let at = decl.demands.iter().position(|demand| demand.name == name)?;
+            Some(links.demand_place(at as u16, lane, decl.demands[at].parametric))
+        })
 }
 
 /// A lane's address without its query and fragment and without escapes: what its name is compared with.

@@ -25,6 +25,7 @@ use crate::members::Membership;
 use crate::peer::Exchange;
 use crate::population::{Population, PopulationId, TwinId};
 use crate::remote::Remotes;
+use crate::request::Requests;
 use crate::route::Router;
 use crate::serve::{Desk, LinkRequest};
 use crate::timers::{TimerKey, TimerNumber, Timers};
@@ -127,6 +128,7 @@ pub struct Shard {
     pub allow: Allow,
     /// HTTP requests whose commands are on their way, by `Origin::Asked`; bounded by the exchange.
     pub asked: FxHashMap<u64, Waiter>,
+    pub requests: Requests,
     pub zone: jiff::tz::TimeZone,
 
     /// The turn in progress.
@@ -192,6 +194,8 @@ pub struct Shard {
     pub remote: Option<Vec<(String, String, Value)>>,
     /// Links to lanes of other servers, and commands that wait for them.
     pub remotes: Remotes,
+    /// What supply lanes have pushed, by class, key and lane: kept here in tests.
+    pub pushed: Option<Vec<(PopulationId, EcoString, u16, Value)>>,
     pub next_sequence: u64,
     /// Records with a time are held back to this pace: (first event's time, when it was applied, speed).
     pub pace: Option<(i64, Instant, f64)>,
@@ -256,6 +260,10 @@ impl Shard {
                 }
             }
         }
+        let mut links = Links::new(populations.len());
+        for (number, class) in populations.iter().enumerate() {
+            links.observe(PopulationId(number as u16), &class.decl.observers);
+        }
         let wake = Wake::new().map_err(|error| format!("no eventfd could be made: {error}"))?;
         let wake = Arc::new(wake);
         let exchange = Exchange::new(Arc::clone(&wake));
@@ -267,10 +275,11 @@ impl Shard {
             peers_first: false,
             far_first: false,
             desk: Desk::default(),
-            links: Links::new(populations.len()),
+            links,
             downlinks: Downlinks::new(&populations),
             allow: Allow::default(),
             asked: FxHashMap::default(),
+            requests: Requests::default(),
             populations,
             memberships,
             router,
@@ -313,6 +322,7 @@ impl Shard {
             inner_counts: Counts::default(),
             outside_counts: Counts::default(),
             remote: keep_remote.then(Vec::new),
+            pushed: keep_remote.then(Vec::new),
             next_sequence: 0,
             pace: None,
             left: 0,
@@ -512,6 +522,7 @@ impl Shard {
             (Lane::Command(at), Some(decl)) => decl.commands[*at as usize].name.to_string(),
             (Lane::Column(at), Some(decl)) => decl.columns[*at as usize].name.to_string(),
             (Lane::Map(at), Some(decl)) => decl.maps[*at as usize].name.to_string(),
+            (Lane::Link(turn), Some(decl)) => decl.link_lane(turn).to_owned(),
             (Lane::Timer(at), Some(_)) if *at == window::TIMER => "windows".to_owned(),
             (Lane::Timer(at), Some(decl)) => match decl.timers.get(at.0 as usize) {
                 Some(timer) => timer.name.to_string(),
@@ -586,6 +597,11 @@ impl Shard {
                         self.inner_counts.dead += 1;
                         self.router.uri(*population, key)
                     }
+                    Origin::Request(number, population, key) => {
+                        self.inner_counts.dead += 1;
+                        self.requests.end(*number, Err((kind, reason.to_owned())));
+                        self.router.uri(*population, key)
+                    }
                     Origin::Timer => {
                         self.inner_counts.dead += 1;
                         "timer".to_owned()
@@ -594,8 +610,12 @@ impl Shard {
                         self.inner_counts.dead += 1;
                         "members".to_owned()
                     }
-                    Origin::Link(_) => {
+                    Origin::Downlink(_) => {
                         self.inner_counts.read += 1;
+                        self.inner_counts.dead += 1;
+                        "link".to_owned()
+                    }
+                    Origin::Link => {
                         self.inner_counts.dead += 1;
                         "link".to_owned()
                     }

@@ -303,10 +303,10 @@ impl Socket {
 
     fn flush(&mut self) -> Flushed {
         let Some((deflater, out, at)) = &mut self.squeeze else {
-            return self.peer.outbox().flush(&*self.line);
+            return self.peer.write(&*self.line);
         };
         let mut outbox = self.peer.outbox();
-        loop {
+        let flushed = loop {
             if *at == out.len() {
                 out.clear();
                 *at = 0;
@@ -317,20 +317,25 @@ impl Socket {
                 }
             }
             if out.is_empty() {
-                return match (outbox.closing(), outbox.next_due()) {
+                break match (outbox.closing(), outbox.next_due()) {
                     (Some(_), _) => Flushed::Closed,
                     (None, Some(_)) => Flushed::Later,
                     (None, None) => Flushed::All,
                 };
             }
             match self.line.write(&[IoSlice::new(&out[*at..])]) {
-                Ok(0) => return Self::lost(&mut outbox),
+                Ok(0) => break Self::lost(&mut outbox),
                 Ok(count) => *at += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Flushed::Blocked,
-                Err(_) => return Self::lost(&mut outbox),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Flushed::Blocked,
+                Err(_) => break Self::lost(&mut outbox),
             }
+        };
+        if outbox.has_taken() {
+            drop(outbox);
+            self.peer.tell_taken();
         }
+        flushed
     }
 
     fn lost(outbox: &mut Outbox) -> Flushed {

@@ -8,8 +8,11 @@ use crate::body::Record;
 use crate::downlinks::Hook;
 use crate::envelope::{Body, Envelope, Kind, SourceId};
 use crate::fold::FoldError;
+use crate::link_turn::Computing;
+use crate::links::{LinkInfo, Place, Telling};
 use crate::population::column::Misfit;
 use crate::population::{PopulationId, TwinId};
+use crate::request::Method;
 use crate::shard::{Newborn, Shard};
 use crate::timers::{TimerKey, TimerNumber, TimerOp};
 use crate::undo::{Log, Seen};
@@ -23,6 +26,11 @@ pub enum What {
     Stop,
     /// The body is in the turn's record.
     Handler(u16),
+    /// The same of a request lane: what the handler gives is the turn's reply. `method`: it is that method's own.
+    Answer {
+        command: u16,
+        method: Option<Method>,
+    },
     Timer(TimerNumber),
     Changed {
         number: u16,
@@ -43,6 +51,21 @@ pub enum What {
         link: u16,
         hook: Hook,
         reason: EcoString,
+    },
+    /// A demand lane's value, or that of one key (Null: it has none); then `Shard::computed`.
+    Demand {
+        demand: u16,
+        key: Value,
+        link: Option<Box<LinkInfo>>,
+    },
+    /// All keys of a demand-map lane, as a list; then `Shard::computed`.
+    Keys {
+        demand: u16,
+        link: Option<Box<LinkInfo>>,
+    },
+    Observed {
+        observer: u16,
+        link: Box<LinkInfo>,
     },
 }
 
@@ -94,15 +117,21 @@ pub struct Turn {
     /// The command that it handles.
     pub command: Option<u16>,
     pub record: Record,
+    /// What a request's handler has answered; it leaves when the turn is kept.
+    pub reply: Value,
     pub log: Log,
     pub sends: Vec<Envelope>,
     /// Sends counted against the turn's bound.
     pub sent: usize,
+    /// What those who listen are told when it is kept.
+    pub told: Vec<Telling>,
+    /// What it computes for a link.
+    pub computing: Option<Box<Computing>>,
     pub deleted: bool,
     /// The first call of a turn that was opened where no step could be returned.
     pub first: Option<What>,
     rounds: u16,
-    calls: VecDeque<What>,
+    pub(crate) calls: VecDeque<What>,
 }
 
 impl Default for Turn {
@@ -118,9 +147,12 @@ impl Default for Turn {
             number: 0,
             command: None,
             record: Record::default(),
+            reply: Value::Null,
             log: Log::default(),
             sends: Vec::new(),
             sent: 0,
+            told: Vec::new(),
+            computing: None,
             deleted: false,
             first: None,
             rounds: 0,
@@ -142,6 +174,10 @@ pub enum Refusal {
     Limit(String),
     /// A list has no such element or place.
     NoElement(String),
+    /// A request cannot be asked.
+    Ask(String),
+    /// A request would wait for itself.
+    Deadlock(String),
 }
 
 impl std::fmt::Display for Refusal {
@@ -151,7 +187,10 @@ impl std::fmt::Display for Refusal {
             Refusal::TwinStopped => write!(f, "this twin has left memory"),
             Refusal::Misfit { lane, misfit } => write!(f, "`{lane}` {misfit}"),
             Refusal::Fold(error) => write!(f, "{error}"),
-            Refusal::Limit(reason) | Refusal::NoElement(reason) => write!(f, "{reason}"),
+            Refusal::Limit(reason)
+            | Refusal::NoElement(reason)
+            | Refusal::Ask(reason)
+            | Refusal::Deadlock(reason) => write!(f, "{reason}"),
         }
     }
 }
@@ -248,6 +287,9 @@ impl Shard {
         turn.sent = 0;
         turn.deleted = false;
         turn.command = None;
+        if !turn.reply.is_null() {
+            turn.reply = Value::Null;
+        }
         turn.rounds = 0;
         if !turn.calls.is_empty() {
             turn.calls.clear();
@@ -339,6 +381,24 @@ impl Shard {
         if !population.targets.is_empty() && meets(&population.targets, &turn.log.touched) {
             self.downlinks.note_targets(turn.population, turn.row, population, &turn.log);
         }
+        if !turn.told.is_empty() {
+            let told = std::mem::take(&mut turn.told);
+            let (at, row) = (turn.population, turn.row);
+            if let Some(pushed) = &mut self.pushed {
+                let items = told.iter().filter_map(|telling| match telling {
+                    Telling::Item { supply, item } => Some((*supply, item.clone())),
+                    Telling::Cue { .. } | Telling::Gone { .. } => None,
+                });
+                let key = EcoString::from(population.table.key(row));
+                pushed.extend(items.map(|(supply, item)| (at, key.clone(), supply, item)));
+            }
+            for telling in &told {
+                if let (Telling::Item { supply, item }, true) = (telling, self.downlinks.watches(at, row)) {
+                    self.downlinks.note_item(at, row, Place::Supply(*supply), item);
+                }
+            }
+            turn.told = self.links.tell_listeners(at, row, told, self.commits + 1);
+        }
         if crate::journal::full::concerns(population, &turn.log.touched)
             && let Some(journal) = &mut self.journal
         {
@@ -406,7 +466,9 @@ impl Shard {
         let table = &mut self.populations[turn.population.0 as usize].table;
         table.roll_back(turn.row, &mut turn.log);
         turn.sends.clear();
+        turn.told.clear();
         turn.calls.clear();
+        let computing = turn.computing.take();
         let (population, row) = (turn.population, turn.row);
         let cause = std::mem::replace(&mut turn.cause, Cause::Stop);
         let node = self.router.uri(population, self.populations[population.0 as usize].table.key(row));
@@ -455,6 +517,9 @@ impl Shard {
             Cause::Envelope(mut envelope) => {
                 if envelope.raw.is_empty() {
                     envelope.body = Body::Record(std::mem::take(&mut self.turn.record));
+                }
+                if let Some(computing) = computing {
+                    self.untold(&envelope, computing.key.as_ref());
                 }
                 self.bury(Cause::Envelope(envelope), node, kind, reason);
             }

@@ -8,12 +8,21 @@ use crate::body::Codec;
 /// A map lane's functions: for its keys, for its values.
 type KeyAndValue = (Option<Py<PyAny>>, Option<Py<PyAny>>);
 
+/// A demand lane's functions: for a value, `compute(twin, key, link)`; for all keys, `keys(twin, link)`.
+pub struct Demand {
+    pub compute: Py<PyAny>,
+    pub keys: Option<Py<PyAny>>,
+}
+
 /// The Python half of a population (`shoal.handlers.Functions`).
 pub struct Class {
     pub class: Py<PyType>,
     /// The twin object of the last call, used again while nobody else holds it.
     pub handle: Option<Py<PyAny>>,
     pub handlers: Vec<Option<Py<PyAny>>>,
+    /// Of request lanes: what encodes a reply, and the handlers of single methods of HTTP, in the order of `Method::ALL`.
+    pub replies: Vec<Option<Py<PyAny>>>,
+    pub methods: Vec<Vec<Option<Py<PyAny>>>>,
     pub changed: Vec<(Py<PyAny>, usize)>,
     pub timers: Vec<Py<PyAny>>,
     pub create: Option<Py<PyAny>>,
@@ -26,6 +35,8 @@ pub struct Class {
     pub map_encoders: Vec<KeyAndValue>,
     /// The hooks of each link, with the number of their arguments after self.
     pub links: Vec<Vec<Option<(Py<PyAny>, usize)>>>,
+    pub demands: Vec<Demand>,
+    pub observers: Vec<Py<PyAny>>,
 }
 
 impl Class {
@@ -38,10 +49,15 @@ impl Class {
             decoders.push((decode_key, decode_value));
             encoders.push((encode_key, encode_value));
         }
+        let demands: Vec<(Py<PyAny>, Option<Py<PyAny>>)> = functions.getattr("demands")?.extract()?;
         Ok(Class {
+            demands: demands.into_iter().map(|(compute, keys)| Demand { compute, keys }).collect(),
+            observers: functions.getattr("observers")?.extract()?,
             class,
             handle: None,
             handlers: functions.getattr("handlers")?.extract()?,
+            replies: functions.getattr("replies")?.extract()?,
+            methods: functions.getattr("methods")?.extract()?,
             changed: functions.getattr("changed")?.extract()?,
             timers: functions.getattr("timers")?.extract()?,
             create: functions.getattr("create")?.extract()?,

@@ -10,6 +10,7 @@ use pyo3::types::{
     PyString, PyTuple, PyType, PyTzInfo,
 };
 use shoal_core::declaration::ColumnType;
+use shoal_core::links::LinkInfo;
 use shoal_core::recon::MAX_DEPTH;
 use shoal_core::value::Value;
 
@@ -59,6 +60,14 @@ pub fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyA
 
 pub fn point_to_python<'py>(py: Python<'py>, lat: f64, lon: f64) -> PyResult<Bound<'py, PyAny>> {
     point_class(py)?.call1((lat, lon))
+}
+
+/// A `shoal.LinkInfo`.
+pub fn link_to_python<'py>(py: Python<'py>, link: &LinkInfo) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = CLASS.import(py, "shoal.lanes.links", "LinkInfo")?;
+    let (query, fragment) = (link.query(), link.fragment());
+    class.call1((link.remote.as_str(), link.lane.as_str(), query, fragment, link.prio, link.rate))
 }
 
 pub fn time_to_python(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {

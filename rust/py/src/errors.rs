@@ -4,6 +4,7 @@ use pyo3::PyErr;
 use pyo3::exceptions::PyIndexError;
 use shoal_core::turn::Refusal;
 
+pyo3::import_exception!(shoal.errors, AskFailed);
 pyo3::import_exception!(shoal.errors, DeclarationError);
 pyo3::import_exception!(shoal.errors, HandlerDeadline);
 pyo3::import_exception!(shoal.errors, NoSuchTwin);
@@ -15,6 +16,7 @@ pyo3::import_exception!(shoal.errors, RunFailed);
 pyo3::import_exception!(shoal.errors, ShoalError);
 pyo3::import_exception!(shoal.errors, TwinStopped);
 pyo3::import_exception!(shoal.errors, Unset);
+pyo3::import_exception!(shoal.errors, WouldDeadlock);
 pyo3::import_exception!(shoal.errors, WrongThread);
 pyo3::import_exception!(shoal.errors, WrongType);
 
@@ -32,6 +34,8 @@ pub fn refused(refusal: Refusal, node: &str, lane: &str) -> PyErr {
         Refusal::Fold(error) => OverLimit::new_err(format!("{node}: {error}")),
         Refusal::NoElement(reason) => PyIndexError::new_err(format!("{node}: {reason}")),
         Refusal::Limit(reason) => OverLimit::new_err(format!("{node}: {reason}")),
+        Refusal::Ask(reason) => AskFailed::new_err(reason),
+        Refusal::Deadlock(reason) => WouldDeadlock::new_err(reason),
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::UnsafeCell;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
+use shoal_core::declaration::Observed;
 use shoal_core::envelope::{Body, Lane, Node};
 use shoal_core::population::{PopulationId, TwinId};
 use shoal_core::timers::TimerNumber;
@@ -12,6 +13,7 @@ use shoal_core::turn::Within;
 use crate::body;
 use crate::convert::from_python;
 use crate::errors::{TwinStopped, WrongType, refused};
+use crate::request;
 use crate::shard::Shard;
 
 /// Which twin. Written by the shard when it hands the object out.
@@ -181,14 +183,77 @@ impl Handle {
         // validating may have run code of the user's: the turn is looked up again
         let (shard, within) = self.within(py, "at")?;
         let node = Node::Key(PopulationId(population), key);
-        let done = shard.get().state()?.core.send(within, node, Lane::Command(command), body);
-        done.map_err(|refusal| refused(refusal, &self.node(), "at"))
+        let sent = shard.get().state()?.core.send(within, node, Lane::Command(command), body);
+        sent.map(|_| ()).map_err(|refusal| refused(refusal, &self.node(), "at"))
     }
 
-    fn _send_uri(&self, py: Python<'_>, uri: &str, lane: &str, body: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// An item of a supply lane, encoded by the lane.
+    fn _push(&self, py: Python<'_>, supply: u16, item: &Bound<'_, PyAny>) -> PyResult<()> {
+        let item = from_python(item)?;
+        let (shard, within) = self.within(py, "push")?;
+        let done = shard.get().state()?.core.push(within, supply, item);
+        done.map_err(|refusal| refused(refusal, &self.node(), "push"))
+    }
+
+    /// A demand lane may have changed; of a demand-map lane, what it has under a key, encoded by the lane.
+    #[pyo3(signature = (demand, key = None))]
+    fn _cue(&self, py: Python<'_>, demand: u16, key: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let key = key.map(from_python).transpose()?;
+        let (shard, within) = self.within(py, "cue")?;
+        let done = shard.get().state()?.core.cue(within, demand, key);
+        done.map_err(|refusal| refused(refusal, &self.node(), "cue"))
+    }
+
+    /// A key of a demand-map lane is gone.
+    fn _gone(&self, py: Python<'_>, demand: u16, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let key = from_python(key)?;
+        let (shard, within) = self.within(py, "remove")?;
+        let done = shard.get().state()?.core.gone(within, demand, key);
+        done.map_err(|refusal| refused(refusal, &self.node(), "remove"))
+    }
+
+    /// How many are linked to a lane of this kind and number.
+    fn _links(&self, py: Python<'_>, kind: &str, number: u16) -> PyResult<usize> {
+        let (shard, _) = self.within(py, "links")?;
+        let target = self.target();
+        let lane = observed(kind, number)?;
+        Ok(shard.get().state()?.core.links.count(target.population, target.row, lane))
+    }
+
+    /// A question to another twin: `question.settle(reply, kind, reason)` is called with the answer. Gives its number.
+    fn _ask(
+        &self,
+        py: Python<'_>,
+        population: u16,
+        parameters: Vec<String>,
+        command: u16,
+        body: &Bound<'_, PyAny>,
+        question: Py<PyAny>,
+    ) -> PyResult<u64> {
+        let (shard, within) = self.within(py, "at")?;
+        if within == Within::Open {
+            return Err(request::not_async(&shard, population, command, &self.node()));
+        }
+        let body = body::validated(&shard, PopulationId(population), command, body)?;
+        let key = body::key(&shard, PopulationId(population), &parameters)?;
+        // validating may have run code of the user's: the turn is looked up again
+        let (shard, within) = self.within(py, "at")?;
+        let target = (PopulationId(population), key);
+        request::ask(&shard, Some(within), target, command, body, question)
+            .map_err(|refusal| refused(refusal, &self.node(), "at"))
+    }
+
+    /// Gives the command's number in the turn, for `_unsend`.
+    fn _send_uri(&self, py: Python<'_>, uri: &str, lane: &str, body: &Bound<'_, PyAny>) -> PyResult<u64> {
         let body = Body::Tree(body::tree(py, body)?);
         let (shard, within) = self.within(py, "at")?;
-        let done = shard.get().state()?.core.send(within, Node::Uri(uri.into()), Lane::Named(lane.into()), body);
+        let sent = shard.get().state()?.core.send(within, Node::Uri(uri.into()), Lane::Named(lane.into()), body);
+        sent.map_err(|refusal| refused(refusal, &self.node(), "at"))
+    }
+
+    fn _unsend(&self, py: Python<'_>, number: u64) -> PyResult<bool> {
+        let (shard, within) = self.within(py, "at")?;
+        let done = shard.get().state()?.core.unsend(within, number);
         done.map_err(|refusal| refused(refusal, &self.node(), "at"))
     }
 
@@ -278,6 +343,19 @@ impl Handle {
             class.name()?
         )))
     }
+}
+
+/// A lane by its kind's name in the declaration, and its number.
+fn observed(kind: &str, number: u16) -> PyResult<Observed> {
+    Ok(match kind {
+        "column" => Observed::Column(number),
+        "map" => Observed::Map(number),
+        "command" => Observed::Command(number),
+        "members" => Observed::Members(number),
+        "supply" => Observed::Supply(number),
+        "demand" => Observed::Demand(number),
+        _ => return Err(WrongType::new_err(format!("`{kind}` is no kind of lane"))),
+    })
 }
 
 /// A handle for a twin: the cached one when nobody else holds it.

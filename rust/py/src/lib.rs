@@ -24,6 +24,7 @@ mod letter;
 mod list;
 mod preview;
 mod recon;
+mod request;
 mod server;
 mod shard;
 mod store;

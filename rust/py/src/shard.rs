@@ -14,6 +14,7 @@ use shoal_core::dump::dump;
 use shoal_core::envelope::{Body, Kind, Lane, Node};
 use shoal_core::feed::{SourceDecl, State};
 use shoal_core::population::{PopulationId, TwinId};
+use shoal_core::turn::Within;
 
 use crate::body;
 use crate::class::Class;
@@ -24,6 +25,7 @@ use crate::errors::{DeclarationError, NoSuchTwin, RunFailed, ShoalError, wrong_t
 use crate::journal;
 use crate::letter::DeadLetter;
 use crate::preview::Preview;
+use crate::request;
 use crate::server;
 use crate::turns::Turns;
 
@@ -49,6 +51,8 @@ pub struct Inner {
     /// A source's `where=` and `to=`.
     pub filters: Vec<Option<Py<PyAny>>>,
     pub routes: Vec<Option<Py<PyAny>>>,
+    /// Who waits for the answers to requests, by number: objects with `settle(reply, kind, reason)`.
+    pub questions: HashMap<u64, Py<PyAny>>,
     /// `Local` objects, by twin.
     pub locals: HashMap<(PopulationId, TwinId), Py<PyDict>>,
     /// While the shard listens.
@@ -174,6 +178,7 @@ impl Shard {
             admitted: None,
             filters: Vec::new(),
             routes: Vec::new(),
+            questions: HashMap::new(),
             locals: HashMap::new(),
             server: None,
             backup: None,
@@ -235,6 +240,43 @@ impl Shard {
         let outcome = if kind.is_empty() { Ok(()) } else { Err((Kind::named(kind), reason.to_owned())) };
         self.open()?.core.finish(turn, outcome);
         Ok(())
+    }
+
+    /// What an async handler has given: the reply, where its turn answers a request; TypeError for one of another type.
+    fn reply(slf: &Bound<'_, Self>, turn: u64, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        slf.get().open()?;
+        request::reply(slf.py(), slf, Within::Parked(turn), result)
+    }
+
+    /// A program's question to a twin; as `Handle._ask`.
+    fn ask(
+        slf: &Bound<'_, Self>,
+        population: u16,
+        parameters: Vec<String>,
+        command: u16,
+        body: &Bound<'_, PyAny>,
+        question: Py<PyAny>,
+    ) -> PyResult<u64> {
+        slf.get().open()?;
+        let body = body::validated(slf, PopulationId(population), command, body)?;
+        let key = body::key(slf, PopulationId(population), &parameters)?;
+        let target = (PopulationId(population), key);
+        request::ask(slf, None, target, command, body, question)
+            .map_err(|refusal| crate::errors::refused(refusal, "the program", "ask"))
+    }
+
+    /// Nobody waits for this answer any more.
+    fn forget_ask(&self, number: u64) -> PyResult<()> {
+        let state = self.state()?;
+        state.core.requests.forget(number);
+        let gone = state.questions.remove(&number);
+        drop(gone);
+        Ok(())
+    }
+
+    /// Hands out the answers that have come.
+    fn settle_asks(slf: &Bound<'_, Self>) -> PyResult<()> {
+        request::settle(slf)
     }
 
     fn waiting(&self) -> PyResult<bool> {
@@ -362,7 +404,8 @@ impl Shard {
             source.close();
         }
         let locals = std::mem::take(&mut state.locals);
-        drop(locals);
+        let questions = std::mem::take(&mut state.questions);
+        drop((locals, questions));
         let kept: Vec<_> = state.classes.iter_mut().map(|class| class.handle.take()).collect();
         drop(kept);
         Ok(())
@@ -483,6 +526,20 @@ impl Shard {
     fn sent<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, String, Bound<'py, PyAny>)>> {
         let sent = self.open()?.core.remote.clone().unwrap_or_default();
         sent.iter().map(|(uri, lane, body)| Ok((uri.clone(), lane.clone(), to_python(py, body)?))).collect()
+    }
+
+    /// What a supply lane of a twin has pushed since the start, in order. Empty where it is not kept.
+    fn pushed<'py>(
+        &self,
+        py: Python<'py>,
+        population: u16,
+        parameters: Vec<String>,
+        supply: u16,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let key = parameters.join("\0");
+        let pushed = self.open()?.core.pushed.as_deref().unwrap_or_default();
+        let of_lane = pushed.iter().filter(|(at, of, lane, _)| at.0 == population && *of == key && *lane == supply);
+        of_lane.map(|(.., item)| item.clone()).collect::<Vec<_>>().iter().map(|item| to_python(py, item)).collect()
     }
 
     fn route<'py>(&self, py: Python<'py>, uri: &str) -> PyResult<Option<(u16, Bound<'py, PyTuple>)>> {

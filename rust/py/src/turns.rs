@@ -5,14 +5,18 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use shoal_core::dispatch::Step;
+
 use shoal_core::envelope::{Body, Kind, Lane, Origin, SourceId};
+use shoal_core::links::LinkInfo;
 use shoal_core::population::PopulationId;
-use shoal_core::turn::What;
+use shoal_core::turn::{What, Within};
 use shoal_core::value::Value;
 
 use crate::body::Codec;
-use crate::convert::{called, from_python, to_python};
+use crate::convert::{called, from_python, link_to_python, to_python};
+use crate::errors::refused;
 use crate::handle::handle;
+use crate::request;
 use crate::shard::{Inner, Shard};
 
 #[pyclass(frozen, module = "shoal._core")]
@@ -37,7 +41,19 @@ impl Turns {
             let next = match step {
                 Step::Idle => return Ok(None),
                 Step::Call(what) => {
-                    match call(py, shard, what)? {
+                    let answers = matches!(what, What::Answer { .. });
+                    let asked = matches!(what, What::Demand { .. } | What::Keys { .. }).then(|| what.clone());
+                    let result = match (call(py, shard, what)?, asked) {
+                        (Ok(result), Some(asked)) => computed(shard, &asked, &result),
+                        (result, _) => result,
+                    };
+                    match result {
+                        Ok(result) if answers && !request::is_coroutine(&result)? => {
+                            if let Err(error) = request::reply(py, shard, Within::Open, &result) {
+                                let error = error.into_value(py).into_bound(py).into_any();
+                                return pair(py, py.None().into_bound(py), error).map(Some);
+                            }
+                        }
                         Ok(result) if result.is_none() => {}
                         Ok(result) => return pair(py, result, py.None().into_bound(py)).map(Some),
                         Err(error) => {
@@ -94,6 +110,13 @@ fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, what: What) -> PyResult
             arguments[1] = class.bodies[command as usize].object(py, &turn.record, &mut state.admitted)?;
             optional(py, &class.handlers[command as usize])
         }
+        What::Answer { command, method } => {
+            arguments[1] = class.bodies[command as usize].object(py, &turn.record, &mut state.admitted)?;
+            match method {
+                None => optional(py, &class.handlers[command as usize]),
+                Some(method) => optional(py, &class.methods[command as usize][method as usize]),
+            }
+        }
         What::Create => optional(py, &class.create),
         What::Start => optional(py, &class.start),
         What::Stop => optional(py, &class.stop),
@@ -125,9 +148,39 @@ fn call<'py>(py: Python<'py>, shard: &Bound<'py, Shard>, what: What) -> PyResult
             }
             None => return Ok(Ok(py.None().into_bound(py))),
         },
+        What::Demand { demand, key, link } => {
+            arguments[1] = Some(to_python(py, &key)?);
+            arguments[2] = Some(optional_link(py, link.as_deref())?);
+            class.demands[demand as usize].compute.clone_ref(py)
+        }
+        What::Keys { demand, link } => {
+            arguments[1] = Some(optional_link(py, link.as_deref())?);
+            optional(py, &class.demands[demand as usize].keys)
+        }
+        What::Observed { observer, link } => {
+            arguments[1] = Some(link_to_python(py, &link)?);
+            class.observers[observer as usize].clone_ref(py)
+        }
     };
     shard.get().state()?.deadline.call();
     Ok(called(function.bind(py), arguments))
+}
+
+fn optional_link<'py>(py: Python<'py>, link: Option<&LinkInfo>) -> PyResult<Bound<'py, PyAny>> {
+    link.map_or_else(|| Ok(py.None().into_bound(py)), |link| link_to_python(py, link))
+}
+
+/// What a demand lane's function has given is the turn's; None.
+fn computed<'py>(shard: &Bound<'py, Shard>, what: &What, result: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let value = from_python(result)?;
+    let state = shard.get().state()?;
+    let done = state.core.computed(what, value);
+    let node = || {
+        let turn = &state.core.turn;
+        state.core.router.uri(turn.population, state.core.populations[turn.population.0 as usize].table.key(turn.row))
+    };
+    done.map_err(|refusal| refused(refusal, &node(), ""))?;
+    Ok(shard.py().None().into_bound(shard.py()))
 }
 
 fn pair<'py>(py: Python<'py>, first: Bound<'py, PyAny>, second: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {

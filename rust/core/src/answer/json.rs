@@ -27,7 +27,7 @@ impl Shard {
         let class = &self.populations[population.0 as usize];
         for (name, lane) in class.lanes() {
             let wanted = fields.is_none_or(|fields| fields.is_empty() || fields.contains(&lane));
-            if !wanted || matches!(lane, LaneRef::Command(_)) {
+            if !wanted || !lane.has_state() {
                 continue;
             }
             let start = out.len();
@@ -57,7 +57,7 @@ impl Shard {
             }
             LaneRef::Map(at) => self.map_json(population, row, at, out),
             LaneRef::Members(at) => self.members_json(population, row, at, out),
-            LaneRef::Command(_) => return false,
+            LaneRef::Command(_) | LaneRef::Supply(_) | LaneRef::Demand(_) => return false,
         }
         true
     }

@@ -42,8 +42,9 @@ impl Shard {
         let decl = self.link_decl(link.population, link.link);
         match (decl.kind, decl.copy) {
             (LinkKind::Join, _) => {
+                let is_there = decl.nullable || !value.is_null();
                 let key = self.target_key(link);
-                self.write_entry(link, key, (!value.is_null()).then_some(value));
+                self.write_entry(link, key, is_there.then_some(value));
             }
             (_, CopyDecl::Column(column)) => {
                 if let Err((kind, reason)) = self.copy_cell(column as u16, value) {

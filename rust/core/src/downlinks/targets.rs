@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::dispatch::Step;
-use crate::serve::lane_place;
+use crate::declaration::CommandDecl;
+use crate::serve::bare;
 use crate::shard::{Newborn, Shard};
 
 /// Room that is kept for targets that change.
@@ -242,14 +243,14 @@ impl Shard {
 /// The lane of a twin of this class that a link names. Errors: it has none that such a link can have.
 fn near_place(decl: &LinkDecl, class: &Class) -> Result<Place, String> {
     let name = &class.decl.name;
-    let Some(place) = lane_place(&class.decl, &decl.lane) else {
+    let Some(place) = place_of(class, &decl.lane) else {
         return Err(format!("{name} has no public lane `{}`", decl.lane));
     };
     let fits = match (decl.kind, place) {
         (LinkKind::Value | LinkKind::Join, Place::Column(_)) => true,
         (LinkKind::Map | LinkKind::JoinMap, Place::Map(map)) => !class.decl.maps[map as usize].ordered,
         (LinkKind::List, Place::Map(map)) => class.decl.maps[map as usize].ordered,
-        (LinkKind::Event, Place::Command(_)) => true,
+        (LinkKind::Event, Place::Command(_) | Place::Supply(_)) => true,
         _ => false,
     };
     let wanted = match decl.kind {
@@ -259,4 +260,18 @@ fn near_place(decl: &LinkDecl, class: &Class) -> Result<Place, String> {
         LinkKind::Event => "a command or supply lane",
     };
     if fits { Ok(place) } else { Err(format!("`{}` of {name} is not {wanted}", decl.lane)) }
+}
+
+/// A public lane that keeps state, or passes items on.
+fn place_of(class: &Class, lane: &str) -> Option<Place> {
+    let (decl, name) = (&class.decl, &*bare(lane));
+    if name.starts_with('_') {
+        return None;
+    }
+    let is_it = |command: &CommandDecl| command.name == name && command.request.is_none();
+    let column = decl.columns.iter().position(|column| column.name == name).map(|at| Place::Column(at as u16));
+    column
+        .or_else(|| decl.maps.iter().position(|map| map.name == name).map(|at| Place::Map(at as u16)))
+        .or_else(|| decl.commands.iter().position(is_it).map(|at| Place::Command(at as u16)))
+        .or_else(|| decl.supplies.iter().position(|supply| supply.name == name).map(|at| Place::Supply(at as u16)))
 }

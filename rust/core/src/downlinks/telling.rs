@@ -223,13 +223,20 @@ impl Shard {
             (LinkKind::Join, CopyDecl::Map(map), Operation::Value(value)) => {
                 let key = self.target_key(link);
                 let old = self.entry(link, map, &key);
-                if !link.is_synced && is_alike(&old.unwrap_or_default(), &value) {
+                let is_known = match &old {
+                    Some(old) => is_alike(old, &value),
+                    None => value.is_null() && !decl.nullable,
+                };
+                if !link.is_synced && is_known {
                     return None;
                 }
-                match value {
-                    Value::Null => (EnvelopeLane::Map(map as u16), list(vec![key])),
-                    value => (EnvelopeLane::Map(map as u16), list(vec![key, value])),
+                if value.is_null() {
+                    self.open_link(link, twin, hops);
+                    self.write_value(link, value);
+                    self.settle_copy();
+                    return None;
                 }
+                (EnvelopeLane::Map(map as u16), list(vec![key, value]))
             }
             (LinkKind::Map | LinkKind::JoinMap, CopyDecl::Map(map), Operation::Update(key, value)) => {
                 let old = self.entry(link, map, &key);
@@ -277,7 +284,7 @@ impl Shard {
         };
         self.next_sequence += 1;
         self.bring(Envelope {
-            origin: Origin::Link(DownlinkId(id)),
+            origin: Origin::Downlink(DownlinkId(id)),
             sequence: self.next_sequence,
             hops,
             node: Node::Twin(link.population, twin),

@@ -1,4 +1,4 @@
-//! GET: a twin, a lane, a page of a population, the app.
+//! GET: a twin, a lane, a page of a population, the app; a question to a request lane, which DELETE asks as well.
 
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
 use hyper::http::HeaderValue;
@@ -8,22 +8,53 @@ use tokio::time::Instant;
 use super::Call;
 use super::body::Body;
 use super::head;
+use super::prefer::wants_durable;
 use super::problem::{Refusal, refuse};
+use super::reply;
 use crate::ask::{Answer, Page, Part, Query};
 use crate::limits::seconds;
+use crate::request::Method;
 
 /// Twins on a page, where `limit=` says nothing else.
 const PAGE: usize = 100;
 
 pub async fn get(call: &Call) -> Result<Response<Body>, Refusal> {
+    if let Some(lane) = call.parameters.lane() {
+        return of_lane(call, lane, Method::Get).await;
+    }
     let page = page(call).map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason).node(&call.node))?;
-    let lane = call.parameters.lane().map(str::to_owned);
-    let query = Query::Read { node: call.node.clone(), lane, page: page.clone() };
+    let query = Query::Read { node: call.node.clone(), page: page.clone() };
     let (body, commit) = match call.ask(query).await? {
         Answer::Json { body, commit } => (body, commit),
         Answer::Part(part) => population(call, page, part).await?,
         _ => (Vec::new(), 0),
     };
+    Ok(state(call, body, commit))
+}
+
+/// DELETE: only of request lanes.
+pub async fn delete(call: &Call) -> Result<Response<Body>, Refusal> {
+    match call.parameters.lane() {
+        Some(lane) => of_lane(call, lane, Method::Delete).await,
+        None => {
+            let detail = "DELETE asks a request lane: DELETE NODE?lane=LANE";
+            Err(refuse(StatusCode::METHOD_NOT_ALLOWED, detail).node(&call.node).allow("GET, HEAD, OPTIONS"))
+        }
+    }
+}
+
+async fn of_lane(call: &Call, lane: &str, method: Method) -> Result<Response<Body>, Refusal> {
+    let (node, lane, pairs) = (call.node.clone(), lane.to_owned(), call.parameters.pairs().to_vec());
+    let durable = wants_durable(&call.parts.headers);
+    match call.ask(Query::Lane { node, lane, method, pairs, durable }).await? {
+        Answer::Reply { value, durable } => Ok(reply::response(call, &value, durable)),
+        Answer::Json { body, commit } => Ok(state(call, body, commit)),
+        _ => Ok(state(call, Vec::new(), 0)),
+    }
+}
+
+/// Committed state as JSON; nothing: it is unset.
+fn state(call: &Call, body: Vec<u8>, commit: u64) -> Response<Body> {
     let etag = head::etag(&call.site.run, commit);
     let fresh = head::has(&call.parts.headers, &etag);
     let status = match (fresh, body.is_empty()) {
@@ -42,7 +73,7 @@ pub async fn get(call: &Call) -> Result<Response<Body>, Refusal> {
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
-    Ok(response)
+    response
 }
 
 fn page(call: &Call) -> Result<Page, String> {
@@ -92,7 +123,7 @@ async fn population(call: &Call, page: Page, first: Part) -> Result<(Vec<u8>, u6
             bytes: page.bytes.saturating_sub(twins.len()),
             ..page.clone()
         };
-        match call.ask(Query::Read { node: call.node.clone(), lane: None, page: rest }).await? {
+        match call.ask(Query::Read { node: call.node.clone(), page: rest }).await? {
             Answer::Part(next) => part = next,
             _ => break,
         }

@@ -1,4 +1,5 @@
-//! The query of a request: `lane=`, `fields=`, `limit=`, `after=`, `count=`, `rate=`, `where=`, and conditions on lanes.
+//! The query of a request: `lane=`, `fields=`, `limit=`, `after=`, `count=`, `rate=`, `where=`, and conditions on lanes; of
+//! a request lane, what is asked.
 
 /// Names that are no lanes; a lane of such a name is compared by `where=`. `token` is left to policies.
 const RESERVED: [&str; 8] = ["lane", "fields", "limit", "after", "count", "rate", "where", "token"];
@@ -8,6 +9,8 @@ pub struct Parameters {
     named: Vec<(&'static str, String)>,
     /// Conditions, each as it was written, decoded.
     pub conditions: Vec<String>,
+    /// All but `lane` and `token`, decoded: what a request lane takes as its query.
+    pairs: Vec<(String, String)>,
     /// The query without `after`, as it was written.
     again: String,
 }
@@ -19,6 +22,9 @@ impl Parameters {
         for part in query.split('&').filter(|part| !part.is_empty()) {
             let text = decode(part)?;
             let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+            if name != "lane" && name != "token" {
+                parameters.pairs.push((name.to_owned(), value.to_owned()));
+            }
             if name != "after" {
                 if !parameters.again.is_empty() {
                     parameters.again.push('&');
@@ -41,6 +47,10 @@ impl Parameters {
 
     pub fn lane(&self) -> Option<&str> {
         self.get("lane")
+    }
+
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
     }
 
     pub fn after(&self) -> Option<&str> {

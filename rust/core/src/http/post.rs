@@ -1,4 +1,4 @@
-//! POST and PUT: a command, or a value or map lane that is set.
+//! POST and PUT: a command, a value or map lane that is set, or a question to a request lane.
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -11,8 +11,10 @@ use super::Call;
 use super::body::Body;
 use super::prefer::{DURABLE, PREFERENCE_APPLIED, wants_durable};
 use super::problem::{Refusal, refuse};
+use super::reply;
 use crate::ask::{Answer, Query};
 use crate::limits::seconds;
+use crate::request::Method;
 
 pub async fn post(call: &Call, body: Incoming) -> Result<Response<Body>, Refusal> {
     let Some(lane) = call.parameters.lane().map(str::to_owned) else {
@@ -44,7 +46,12 @@ pub async fn post(call: &Call, body: Incoming) -> Result<Response<Body>, Refusal
         }
     };
     let durable = wants_durable(&call.parts.headers);
-    let answer = call.ask(Query::Command { node: call.node.clone(), lane, body: bytes, recon, durable }).await?;
+    let method = if call.method == hyper::Method::PUT { Method::Put } else { Method::Post };
+    let query = Query::Command { node: call.node.clone(), lane, method, body: bytes, recon, durable };
+    let answer = match call.ask(query).await? {
+        Answer::Reply { value, durable } => return Ok(reply::response(call, &value, durable)),
+        answer => answer,
+    };
     let mut response = Response::new(Body::empty());
     if answer == Answer::Durable {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(DURABLE));
@@ -59,7 +66,7 @@ fn is_recon(call: &Call) -> Option<bool> {
     let text = call.parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let kind = text.split(';').next()?.trim().to_ascii_lowercase();
     match kind.as_str() {
-        "application/x-recon" | "application/recon" => Some(true),
+        "application/x-recon" | "application/recon" | "text/recon" => Some(true),
         "application/json" => Some(false),
         kind if kind.starts_with("application/") && kind.ends_with("+json") => Some(false),
         _ => None,

@@ -25,7 +25,7 @@ struct Details {
 pub struct Refusal {
     status: StatusCode,
     details: Box<Details>,
-    header: Option<(HeaderName, &'static str)>,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 /// `detail` says what is wrong and what to do instead.
@@ -63,11 +63,16 @@ impl Refusal {
     }
 
     pub fn allow(self, methods: &'static str) -> Self {
-        Refusal { header: Some((ALLOW, methods)), ..self }
+        Refusal { header: Some((ALLOW, HeaderValue::from_static(methods))), ..self }
+    }
+
+    /// The same of what only the shard knows.
+    pub fn allow_these(self, methods: &str) -> Self {
+        Refusal { header: HeaderValue::from_str(methods).ok().map(|methods| (ALLOW, methods)), ..self }
     }
 
     pub fn header(self, name: &'static str, value: &'static str) -> Self {
-        Refusal { header: Some((HeaderName::from_static(name), value)), ..self }
+        Refusal { header: Some((HeaderName::from_static(name), HeaderValue::from_static(value))), ..self }
     }
 
     pub fn response(self) -> Response<Body> {
@@ -77,7 +82,7 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value);
         }
         response
     }

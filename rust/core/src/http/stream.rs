@@ -64,7 +64,7 @@ async fn pump(peer: Arc<Peer>, sender: mpsc::Sender<Bytes>, mut stages: Stages) 
     let mut closing = false;
     loop {
         let piece = Piece::default();
-        let flushed = peer.outbox().flush(&piece);
+        let flushed = peer.write(&piece);
         let bytes = piece.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !bytes.is_empty() {
             if sender.send(bytes.into()).await.is_err() {

@@ -12,7 +12,7 @@ use super::{Cut, Journal, RecordNumber, Rest};
 use crate::body::Record;
 use crate::envelope::{Body, Envelope, Lane, Node, Origin, SourceId};
 use crate::population::PopulationId;
-use crate::shard::{Shard, record_value};
+use crate::shard::{Counts, Shard, record_value};
 use crate::timers::TimerKey;
 use crate::turn::{Cause, Turn};
 use crate::window;
@@ -101,9 +101,20 @@ impl Shard {
             now: self.clock.now(),
             adrift: self.clock.is_adrift(),
             letters: journal.last_letter,
-            inner: self.inner_counts,
+            inner: self.saved_counts(),
             outside: self.outside_counts,
         }
+    }
+
+    /// Without the turns that links wait for: after a restart there are no links.
+    fn saved_counts(&self) -> Counts {
+        let mut counts = self.inner_counts;
+        // a request in flight goes with the process, as the turn that waits for it
+        counts.read -= self.requests.in_flight();
+        if counts.waiting() > 0 {
+            self.each_waiting(|envelope, _| counts.read -= u64::from(envelope.origin == Origin::Link));
+        }
+        counts
     }
 
     /// What has been applied of each source.
@@ -179,7 +190,7 @@ impl Shard {
             (Lane::Column(at), Some(decl)) => Ok(decl.columns[*at as usize].name.clone()),
             (Lane::Map(at), Some(decl)) => Ok(decl.maps[*at as usize].name.clone()),
             (Lane::Named(name), _) => Ok(name.clone()),
-            (_, None) => Ok(EcoString::new()),
+            (Lane::Link(_), _) | (_, None) => Ok(EcoString::new()),
         };
         let body = match (&envelope.body, record, &envelope.lane, decl) {
             (Body::Tree(tree), None, ..) => tree.clone(),

@@ -118,6 +118,9 @@ fn population(stored: &mut StoredPopulation) -> PopulationDecl {
         timers: Vec::new(),
         members: Vec::new(),
         links: Vec::new(),
+        supplies: Vec::new(),
+        demands: Vec::new(),
+        observers: Vec::new(),
     }
 }
 

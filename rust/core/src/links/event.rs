@@ -41,6 +41,8 @@ pub enum Operation {
     Take(usize),
     /// The first ones are gone.
     Drop(usize),
+    /// A supply lane was given this item.
+    Item(Value),
 }
 
 impl Operation {
@@ -60,7 +62,7 @@ impl Operation {
 /// An operation's body as Recon, as it follows an envelope's header (warp.md, 3 and 6).
 pub fn event_body(operation: &Operation, out: &mut Vec<u8>) {
     match operation {
-        Operation::Value(value) | Operation::Body(value) => write_body(value, out),
+        Operation::Value(value) | Operation::Body(value) | Operation::Item(value) => write_body(value, out),
         Operation::Update(key, value) => {
             out.extend_from_slice(b"@update(key:");
             write_value(key, out);
@@ -154,7 +156,7 @@ pub fn unlinked(form: Form, node: &str, lane: &str, reason: &str) -> Option<Byte
     }
 }
 
-/// `{"value": …}`, `{"key": …, "value": …}`, `{"key": …, "removed": true}`, `{"cleared": true}` or `{"command": …}`; of a list
+/// `{"value": …}`, `{"key": …, "value": …}`, `{"key": …, "removed": true}`, `{"cleared": true}` `{"command": …}` or `{"item": …}`; of a list
 /// lane `{"index": …, "key": …, "value": …}`, `{"from": …, "to": …, "key": …}` or `{"index": …, "key": …, "removed": true}`.
 fn server_sent(lane: &str, operation: &Operation, commit: u64) -> Bytes {
     let mut out = format!("event: {lane}\nid: {commit}\ndata: ").into_bytes();
@@ -196,6 +198,10 @@ fn server_sent(lane: &str, operation: &Operation, commit: u64) -> Bytes {
         }
         Operation::Take(count) => out.extend_from_slice(format!("{{\"take\":{count}").as_bytes()),
         Operation::Drop(count) => out.extend_from_slice(format!("{{\"drop\":{count}").as_bytes()),
+        Operation::Item(item) => {
+            out.extend_from_slice(b"{\"item\":");
+            write_json(item, &mut out);
+        }
     }
     out.extend_from_slice(b"}\n\n");
     out.into()

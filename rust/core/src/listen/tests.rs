@@ -10,6 +10,7 @@ use super::*;
 use crate::ask::{Answer, Ask, Problem, Query};
 use crate::inbox::Wake;
 use crate::outbox::text_frame;
+use crate::request::Method;
 use crate::warp::Tag;
 
 /// A server with a shard that answers links with themselves and commands with their bodies.
@@ -96,8 +97,9 @@ fn serve(exchange: &Arc<Exchange>, wake: &Wake, ended: &AtomicBool, peers: &Atom
                     kept.push(reply);
                     continue;
                 }
-                Query::Read { node, lane, .. } if node == "/bus/7" => {
-                    Answer::Json { body: format!("\"{lane:?}\"").into_bytes(), commit: 5 }
+                Query::Read { node, .. } if node == "/bus/7" => Answer::Json { body: b"\"None\"".to_vec(), commit: 5 },
+                Query::Lane { node, lane, method: Method::Get, .. } if node == "/bus/7" => {
+                    Answer::Json { body: format!("\"{:?}\"", Some(lane)).into_bytes(), commit: 5 }
                 }
                 Query::Lanes { node, .. } if node == "/bus/7" => Answer::Lanes(vec![("speed".to_owned(), true)]),
                 Query::Command { node, body, durable: true, .. } if node == "/bus/7" && body == b"5" => Answer::Durable,

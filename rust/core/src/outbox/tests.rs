@@ -221,6 +221,29 @@ fn a_link_number_is_used_again_without_its_past() {
 }
 
 #[test]
+fn a_value_is_told_of_when_it_is_in_the_socket() {
+    let (mut outbox, link) = blocked();
+    outbox.tell_taken(link);
+    let other = outbox.open(0.0, 0.0);
+    outbox.put(other, value("o")).unwrap();
+    outbox.put(link, value("1")).unwrap();
+    outbox.put(link, entry("k", "2")).unwrap();
+    outbox.put(link, Item::Control(frame("c"))).unwrap();
+    let socket = Socket::new(2);
+    assert_eq!(outbox.flush(&socket), Flushed::Blocked);
+    assert!(!outbox.has_taken(), "a part of them is still here");
+    *socket.room.borrow_mut() = 100;
+    assert_eq!(outbox.flush(&socket), Flushed::All);
+    assert_eq!(outbox.take_taken(), [(link, Bytes::new()), (link, frame("k"))]);
+    assert!(!outbox.has_taken());
+    outbox.put(link, value("3")).unwrap();
+    assert!(outbox.pop().is_some());
+    assert!(!outbox.has_taken());
+    assert!(outbox.pop().is_none());
+    assert_eq!(outbox.take_taken(), [(link, Bytes::new())]);
+}
+
+#[test]
 fn frames_have_their_lengths() {
     for length in [0, 125, 126, 65_535, 65_536] {
         let frame = text_frame(&vec![b'x'; length]);

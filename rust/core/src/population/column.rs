@@ -50,6 +50,8 @@ pub enum Misfit {
     NoKey,
     /// None as an entry of a map whose column has no cell for it.
     NoEntry,
+    /// None where the declared type does not allow it.
+    NoNone,
 }
 
 impl std::fmt::Display for Misfit {
@@ -61,6 +63,7 @@ impl std::fmt::Display for Misfit {
             Misfit::Overflow => write!(f, "holds int64, and the number is beyond it"),
             Misfit::Latitude(x) => write!(f, "takes a latitude of -90 to 90 degrees, not {x}"),
             Misfit::NoKey => write!(f, "takes no None as a key"),
+            Misfit::NoNone => write!(f, "takes no None; where it may be None, say so in its type: `… | None`"),
             Misfit::NoEntry => write!(f, "takes no entry without a value"),
             Misfit::Longitude(x) => write!(f, "takes a longitude of -180 to 360 degrees, not {x}"),
         }

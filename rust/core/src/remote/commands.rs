@@ -60,7 +60,8 @@ impl Shard {
             Origin::Source(source) => self.sources[source.0 as usize].counts.applied += 1,
             Origin::Outside(_) | Origin::Asked(_) => self.outside_counts.applied += 1,
             Origin::Twin(..) | Origin::Timer | Origin::Members => self.inner_counts.applied += 1,
-            Origin::Link(_) => {}
+            // neither is sent to other servers
+            Origin::Downlink(_) | Origin::Link | Origin::Request(..) => {}
         }
     }
 

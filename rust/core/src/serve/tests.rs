@@ -644,3 +644,16 @@ fn what_a_list_lane_cannot_do_is_a_dead_letter_that_says_why() {
     exchange(&mut shard, &client, &["@command(node:\"/unit/1\",lane:stops)@remove(index:0,key:k)"]);
     assert_eq!(shard.take_letters(), []);
 }
+
+#[test]
+fn an_operation_on_a_map_may_come_as_a_tree() {
+    let mut shard = shard();
+    for (body, expected) in [("@update(key:a) 1", 1), ("@update(key:b) 2", 2), ("@remove(key:a)", 1), ("@clear", 0)] {
+        let tree = recon::read_body(body).unwrap();
+        shard.post("test".into(), Node::Uri("/unit/1".into()), Lane::Named("shopping".into()), Body::Tree(tree));
+        run(&mut shard);
+        assert_eq!(shard.take_letters(), [], "{body}");
+        let table = &shard.populations[0].table;
+        assert_eq!(table.maps[0].len(table.find(b"1").unwrap()), expected, "{body}");
+    }
+}

@@ -60,7 +60,7 @@ impl Stage {
         let (reply, answer) = oneshot::channel();
         let record = if durable { self.newest() + 1 } else { self.shard.exchange.fence.need() };
         let number = 1 + self.shard.asked.len() as u64;
-        self.shard.asked.insert(number, Waiter { reply, durable });
+        self.shard.asked.insert(number, Waiter::new(reply, Default::default(), durable));
         self.shard.reply(number, Answer::Accepted);
         self.log.answers.push((record, answer));
     }
