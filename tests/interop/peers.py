@@ -207,11 +207,11 @@ class Server:
 
     # -- over HTTP, as Shoal speaks it
 
-    def ask(self, method: str, node: str, lane: str = "", body: Any = None) -> tuple[int, Any]:
+    def ask(self, method: str, node: str, lane: str = "", body: Any = None, prefer: str = "") -> tuple[int, Any]:
         query = f"?lane={urllib.parse.quote(lane)}" if lane else ""
         data = None if method == "GET" else json.dumps(body).encode()
         request = urllib.request.Request(
-            self.url + node + query, data, {"Content-Type": "application/json"}, method=method
+            self.url + node + query, data, {"Content-Type": "application/json", "Prefer": prefer}, method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as reply:

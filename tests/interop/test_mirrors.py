@@ -17,7 +17,6 @@ from shoal.warp import Address, Bounds, Connection
 pytestmark = pytest.mark.slow
 
 KINDS = ["shoal", pytest.param("rust", marks=pytest.mark.long)]
-SETTINGS = "[settings]\nremote_first_pause = 0.05\nremote_longest_pause = 0.2\n"
 
 
 @pytest.fixture(params=KINDS)
@@ -46,7 +45,9 @@ def held(server: Server, node: str, lane: str) -> Any:
 
 
 def follow(mirror: Server, units: Server) -> None:
-    mirror.post("/mirror/1", "follow", units.url.replace("http", "warp") + "/unit/1")
+    """Returns when it is on the disk where the links lead."""
+    unit = units.url.replace("http", "warp") + "/unit/1"
+    assert mirror.ask("POST", "/mirror/1", "follow", unit, "wait=durable") == (200, None)
 
 
 def test_writes_go_through_and_come_back(servers: tuple[str, Server, Server]) -> None:

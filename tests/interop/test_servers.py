@@ -235,21 +235,28 @@ def test_the_commands_of_the_command_line(server: Server, node: str) -> None:
     assert json.loads(shoal(server, "get", node, "info")) == {"speed": 31.5}
     assert json.loads(shoal(server, "sync", node, "info")) == {"speed": 31.5}
     assert json.loads(shoal(server, "link", node, "info", "--count", "1")) == {"speed": 31.5}
+
+
+def skip_map_of_rust(kind: str) -> None:
+    if kind == "rust":
+        pytest.skip("Swim's server for Rust spins when a map is commanded after other connections have come and gone")
+
+
+def test_the_commands_of_the_command_line_on_a_map(server: Server, kind: str, node: str) -> None:
+    skip_map_of_rust(kind)
     shoal(server, "command", node, "shopping", "@update(key:a) 1")
     shoal(server, "command", node, "shopping", '@update(key:"b c"){x:2}')
     assert json.loads(shoal(server, "sync", node, "shopping")) == {"a": 1, "b c": {"x": 2}}
-    shoal(server, "command", node, "publish", '"two words"')
-    assert json.loads(shoal(server, "get", node, "count")) == 1
+    shoal(server, "command", node, "shopping", '@remove(key:"b c")')
+    assert json.loads(shoal(server, "sync", node, "shopping")) == {"a": 1}
 
 
-def test_all_lanes_of_a_node_and_all_nodes_are_told(server: Server, node: str) -> None:
+def test_all_lanes_of_a_node_and_all_nodes_are_told(server: Server, kind: str, node: str) -> None:
+    skip_map_of_rust(kind)
     shoal(server, "command", node, "publish", "5")
     shown = json.loads(shoal(server, "get", node))
-    if isinstance(shown["shopping"], list):  # Shoal's own answer: pairs, where keys may be of several types
-        shown["shopping"] = dict(shown["shopping"])
-    assert {name: shown[name] for name in ("info", "count", "shopping")} == {
-        "info": 5,
-        "count": 1,
-        "shopping": {"k1": 5},
-    }
+    # pairs, where keys may be of several types
+    shown["shopping"] = dict(shown["shopping"])
+    expected = {"info": 5, "count": 1, "shopping": {"k1": 5}}
+    assert {name: shown[name] for name in expected} == expected
     assert json.dumps(node) in shoal(server, "ls", "/unit").splitlines()

@@ -160,12 +160,8 @@ def test_what_cannot_be_applied_is_kept_and_counted(server: Served, tmp_path: Pa
     assert all(letter["reason"] and letter["node"] for letter in letters)
 
 
-def test_the_end_is_said_to_every_link(server: Served) -> None:
+def test_the_end_is_said_to_the_connection_and_not_to_its_links(server: Served) -> None:
     wire = link(server, 'node:"/door/7",lane:size', 'node:"/door/7",lane:tags')
     server.stop()
-    assert {wire.envelope(), wire.envelope()} == {
-        '@unlinked(node:"/door/7",lane:size)',
-        '@unlinked(node:"/door/7",lane:tags)',
-    }
-    code, reason = wire.closed()
+    code, reason = wire.ended()
     assert (code, bool(reason)) == (1001, True)
