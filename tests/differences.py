@@ -29,6 +29,7 @@ TIMES = "the twin of the test has no clock"
 KEYS = "the keys that a list makes are whole numbers, counted up over all twins: Java's are six random bytes"
 HTTP = "plain HTTP reads and writes lanes; there is an answer to everything, with its length"
 NOT_YET = "not yet: "
+JOINED = "a join is what the linked lanes are: nobody else writes it, and the command is a dead letter"
 
 DIFFERENCES = [
     Difference("*", "* handshake", "", "protocol: warp0", "a browser that offers `warp0` goes only if it is selected"),
@@ -128,8 +129,15 @@ DIFFERENCES = [
     Difference("http_get", "6 http", "404", "415", HTTP),
     Difference("http_get", "8 http", "", "200", HTTP),
     Difference("http_get", "9 http", "", "400", HTTP),
-    Difference("join_value", "* /agg/1 join*", "*", "*@laneNotFound", NOT_YET + "join lanes"),
-    Difference("join_value", "2 /unit/j1 info", "@event", "@event 11", NOT_YET + "join lanes"),
+    Difference("join_value", "1 /agg/1 join", "@event@update(key:j1) 99 · @event@update(key:j1)", "", JOINED),
+    Difference(
+        "join_value",
+        "2 /agg/1 join",
+        "@event@update(key:j1) 99 · @event@update(key:j1) · @event@update(key:j1)",
+        "@event@update(key:j1) 11",
+        JOINED,
+    ),
+    Difference("join_value", "2 /unit/j1 info", "@event", "@event 11", JOINED),
     Difference("meta", "1 swim:meta:*", "*", "@unlinked@nodeNotFound", NOT_YET + "introspection"),
 ]
 

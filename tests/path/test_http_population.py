@@ -118,7 +118,7 @@ def test_conditions_choose(server: Served, query: str, wanted: Any) -> None:
         ("where=speed>1 and ", "is no condition"),
         (">1", "is no condition"),
         ("fields=speed,no", "fields: Bus has no lane `no`"),
-        ("fields=report", "`report` is a command"),
+        ("fields=report", "`report` has no state"),
         ("limit=0", "limit="),
         ("limit=1001", "max_page"),
         ("count=maybe", "count="),

@@ -1041,4 +1041,4 @@ def test_every_kind_of_lane_says_how_it_is_linked() -> None:
         each for each in map(vars(shoal).get, shoal.__all__) if isinstance(each, type) and issubclass(each, Declared)
     ]
     silent = {each.__name__ for each in kinds if not each._links_as}
-    assert silent == {"Local", "Request"}
+    assert silent == {"Linkable", "Local", "Request"}

@@ -1010,9 +1010,7 @@ def test_names_of_later_versions_say_so() -> None:
         fast = Value(bool, False)
 
     later: list[Callable[[], object]] = [
-        lambda: shoal.Supply(int),
         lambda: shoal.Idle(Bus.speed, "1 s"),
-        lambda: shoal.Client("warp://localhost"),
         lambda: App("x").emit(Bus.speed, "file.jsonl"),
     ]
     for make in later:

@@ -40,6 +40,7 @@ class Demand(Linkable, Generic[V]):
     """
 
     _kind = "a demand"
+    _links_as = "value"
     _place = "demand"
     name: str
     # Set by _enter and _resolve.
@@ -110,6 +111,7 @@ class DemandMap(Linkable, Generic[K, V]):
     """Values by key that its handler computes, each as ``Demand``. None: the key is gone."""
 
     _kind = "a demand map"
+    _links_as = "map"
     _place = "demand"
     name: str
     # Set by _enter and _resolve.

@@ -17,7 +17,6 @@ from shoal.lanes.command import Command
 from shoal.lanes.lane import MISSING, Declared, Lane
 from shoal.lanes.list import List
 from shoal.lanes.map import Map
-from shoal.reference import Reference
 from shoal.shapes import Misfit
 from shoal.types import Form, form_of
 from shoal.variables import B, K, Save, V
@@ -174,6 +173,8 @@ def address(twin: Any, target: Any, params: tuple[object, ...]) -> str:
         if not target:
             raise WrongType("a link leads to a node URI, such as /bus/7; got an empty text")
         return target
+    from shoal.reference import Reference
+
     reference = target if isinstance(target, Reference) and not params else twin.at(target, *params)
     return str(reference.uri)
 

@@ -32,6 +32,7 @@ class Supply(Linkable, Generic[V]):
     """
 
     _kind = "a supply"
+    _links_as = "event"
     _place = "supply"
     name: str
     # Set by _enter and _resolve.
