@@ -459,6 +459,11 @@ class Shard:
     def read(self, population: int, parameters: Sequence[str], column: int) -> Any:
         """A cell in its builtin form (not decoded). NoSuchTwin."""
     def read_map(self, population: int, parameters: Sequence[str], map: int) -> list[tuple[Any, Any]]: ...
+    def open_link(self, uri: str, lane: str, kind: str, sync: bool, prio: float, rate: float) -> int:
+        """A link of the app; ``link_news`` has what comes, under the number that is given."""
+    def close_link(self, link: int) -> None: ...
+    def link_news(self) -> list[tuple[Any, ...]]:
+        """(link, what, arguments of it …) of all that has come since the last call."""
     def link_state(self, population: int, parameters: Sequence[str], link: int) -> tuple[bool, bool]:
         """(linked, synced) of a twin's link."""
     def read_members(self, population: int, parameters: Sequence[str], members: int) -> list[str]: ...

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Unpack, overload
 
 import msgspec
 
@@ -29,6 +29,8 @@ from shoal.variables import Addable, C, T
 
 if TYPE_CHECKING:
     from shoal._core import Shard
+    from shoal.app_link import AppLink
+    from shoal.client.watch import Hooks
     from shoal.duration import Seconds
     from shoal.testing import Kit
 
@@ -87,6 +89,10 @@ class App(Generic[C]):
         self._added = 0
         # lanes that the schemas have and the classes do not show yet
         self._unshown: list[tuple[Schema, str]] = []
+        # links of the program, opened by each run and test
+        self._links: list[AppLink[Any]] = []
+        # of runs and tests in progress: what opens one more link
+        self._linking: list[Callable[[AppLink[Any]], None]] = []
         if config is not None:
             self._check_config(config)
         try:
@@ -161,6 +167,60 @@ class App(Generic[C]):
         finally:
             self._growing.remove(growing)
             self._show_lanes()
+
+    def link(
+        self,
+        lane: Any,
+        /,
+        *parameters: object,
+        changed: Callable[[Any], None] | None = None,
+        kind: Literal["value", "map", "list", "event"] | None = None,
+        sync: bool = True,
+        prio: float = 0.0,
+        rate: float = 0.0,
+        **hooks: Unpack[Hooks],
+    ) -> AppLink[Any]:
+        """Follows a lane while the app runs: ``app.link(City.speed)``, ``app.link(Bus.stops, "7")``,
+        ``app.link("/bus/7", "speed")``; of another server, ``app.link("warp://host:9001/bus/7", "stops", kind="map")``.
+
+        ``changed`` is called in the run's loop with each value that is set; of a map, a list with each change
+        (``shoal.warp.Update`` and so on). The link has the newest ``value`` at hand. Hooks: ``on_linked``,
+        ``on_synced``, ``on_unlinked``, ``on_closed``, ``on_failed``. Errors: WrongType.
+        """
+        from shoal.app_link import app_link
+        from shoal.client.shared import Terms
+
+        made = app_link(lane, parameters, kind, Terms(sync, rate, prio), hooks, changed)
+        self._links.append(made)
+        for start in self._linking[-1:]:
+            start(made)
+        return made
+
+    @contextmanager
+    def _while_linking(self, shard: Shard, wake: Callable[[], None]) -> Iterator[None]:
+        """While a run or a test has the app's links open."""
+
+        def start(link: AppLink[Any]) -> None:
+            link.start(shard, wake)
+
+        for link in self._links:
+            start(link)
+        self._linking.append(start)
+        try:
+            yield
+        finally:
+            self._linking.remove(start)
+            for link in self._links:
+                link.leave()
+
+    def _hear_links(self, shard: Shard) -> None:
+        """Tells the app's links what has come for them."""
+        if not self._links:
+            return
+        for number, what, *arguments in shard.link_news():
+            for link in self._links:
+                if link.number == number:
+                    link.hear(what, *arguments)
 
     def ingest(
         self,

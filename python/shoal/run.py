@@ -178,7 +178,8 @@ class Run:
         self._runner = Runner(
             self.shard, on_error=self._report, loop=loop, wake=self._go_on, seconds=seconds, servers=Servers()
         )
-        with self.app.running(self.config), self.app._while_growing(self):
+        linking = self.app._while_linking(self.shard, self._go_on)
+        with self.app.running(self.config), self.app._while_growing(self), linking:
             try:
                 self._open()
                 if self._control is not None:
@@ -241,6 +242,7 @@ class Run:
                 for feeder in self._feeders:
                     feeder.step()
             more = self._runner.batch(BATCH_MICROSECONDS)
+            self.app._hear_links(self.shard)
             self._bury()
             self._catch_up()
             if self.options.inferred is not None and self._learn(self.options.inferred):

@@ -138,6 +138,9 @@ class Kit:
         self._running.__enter__()
         self.added = self.app._added
         self._growing.__enter__()
+        self._linking = self.app._while_linking(self.shard, lambda: None)
+        self._linking.__enter__()
+        self._settle()
         return self
 
     def __exit__(
@@ -167,6 +170,7 @@ class Kit:
         self._loop.close()
         self.shard.close()
         if self._running is not None:
+            self._linking.__exit__(None, None, None)
             self._growing.__exit__(None, None, None)
             self._running.__exit__(None, None, None)
 
@@ -342,6 +346,7 @@ class Kit:
         return min(dues, default=None)
 
     def _collect(self) -> None:
+        self.app._hear_links(self.shard)
         self._letters.extend(self.shard.dead_letters())
 
     def _schema(self, cls: Any) -> Any:

@@ -694,7 +694,9 @@ impl Audience {
                 Operation::Clear => Item::Clear(frame),
                 // an operation on a list holds for the list as the one before it has left it
                 Operation::Element { .. } | Operation::Move { .. } | Operation::Out { .. } => Item::Delta(frame),
-                Operation::Body(_) | Operation::Item(_) | Operation::Take(_) | Operation::Drop(_) => Item::Ordered(frame),
+                Operation::Body(_) | Operation::Item(_) | Operation::Take(_) | Operation::Drop(_) => {
+                    Item::Ordered(frame)
+                }
             };
             if let Err(overflow) = listener.peer.outbox().put(listener.link, item) {
                 slow(&listener.peer, overflow);

@@ -22,6 +22,7 @@ mod handle;
 mod journal;
 mod letter;
 mod list;
+mod news;
 mod preview;
 mod recon;
 mod request;

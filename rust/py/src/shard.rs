@@ -9,7 +9,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType};
-use shoal_core::declaration::Declaration;
+use shoal_core::declaration::{Declaration, LinkKind};
 use shoal_core::dump::dump;
 use shoal_core::envelope::{Body, Kind, Lane, Node};
 use shoal_core::feed::{SourceDecl, State};
@@ -590,6 +590,28 @@ impl Shard {
     fn read_members(&self, population: u16, parameters: Vec<String>, members: usize) -> PyResult<Vec<String>> {
         self.row(population, &parameters)?;
         Ok(self.open()?.core.member_uris(PopulationId(population), &parameters.join("\0"), members))
+    }
+
+    /// Links a lane for the program: `link_news` has what comes, under the number that is given.
+    fn open_link(&self, uri: &str, lane: &str, kind: &str, sync: bool, prio: f64, rate: f64) -> PyResult<u16> {
+        let kind = match kind {
+            "map" => LinkKind::Map,
+            "list" => LinkKind::List,
+            "event" => LinkKind::Event,
+            _ => LinkKind::Value,
+        };
+        Ok(self.open()?.core.open_app_link(uri, lane, kind, sync, (prio, rate)))
+    }
+
+    fn close_link(&self, link: u16) -> PyResult<()> {
+        self.open()?.core.close_app_link(link);
+        Ok(())
+    }
+
+    /// (link, what, …) of all that has come since the last call.
+    fn link_news<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let news = self.open()?.core.take_app_news();
+        news.into_iter().map(|(link, news)| crate::news::to_python(py, link, &news)).collect()
     }
 
     fn link_state(&self, population: u16, parameters: Vec<String>, link: u16) -> PyResult<(bool, bool)> {

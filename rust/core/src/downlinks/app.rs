@@ -130,9 +130,7 @@ impl Shard {
         let End::Near(source) = link.end else { return None };
         let table = &self.populations[source.population.0 as usize].table;
         Some(match (news, source.place) {
-            (News::Value, Place::Column(column)) => {
-                Operation::Value(table.columns[column as usize].get(source.row))
-            }
+            (News::Value, Place::Column(column)) => Operation::Value(table.columns[column as usize].get(source.row)),
             (News::Key(key), Place::Map(map)) => {
                 let map = &table.maps[map as usize];
                 match map.find(source.row, &key) {

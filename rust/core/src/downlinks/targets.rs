@@ -2,8 +2,8 @@
 
 use super::app::APP;
 use super::*;
-use crate::dispatch::Step;
 use crate::declaration::CommandDecl;
+use crate::dispatch::Step;
 use crate::serve::bare;
 use crate::shard::{Newborn, Shard};
 
