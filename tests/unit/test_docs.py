@@ -41,7 +41,7 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", [ROOT / "docs/guarantees.md", ROOT / "docs/swim.md"], ids=lambda page: page.name)
 def test_tests_that_a_page_names_exist(page: Path) -> None:
     # a file, then some of its tests
-    cited = re.findall(r"`((?:rust|tests)/[\w./-]+)`((?:,? `[a-z]\w+_\w+`)+)", page.read_text("utf-8"))
+    cited = re.findall(r"`((?:rust|tests)/[\w./-]+)`((?:,?\s`[a-z]\w+_\w+`)+)", page.read_text("utf-8"))
     assert cited
     missing = [
         f"{file} {name}"
