@@ -38,6 +38,20 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", [ROOT / "docs/guarantees.md", ROOT / "docs/swim.md"], ids=lambda page: page.name)
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    # a file, then some of its tests
+    cited = re.findall(r"`((?:rust|tests)/[\w./-]+)`((?:,?\s`[a-z]\w+_\w+`)+)", page.read_text("utf-8"))
+    assert cited
+    missing = [
+        f"{file} {name}"
+        for file, names in cited
+        for name in re.findall(r"\w+", names)
+        if not re.search(rf"(?:def|fn) {name}\(", (ROOT / file).read_text("utf-8"))
+    ]
+    assert not missing
+
+
 def code_of(page: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
@@ -54,7 +68,7 @@ def test_the_readmes_twin_runs_and_its_test_passes(tmp_path: Path) -> None:
 
 
 def test_the_code_of_the_pages_runs(tmp_path: Path) -> None:
-    for page in (ROOT / "docs/folds.md", ROOT / "docs/links.md"):
+    for page in (ROOT / "docs/folds.md", ROOT / "docs/links.md", ROOT / "docs/swim.md"):
         file = tmp_path / f"{page.stem}.py"
         file.write_text("\n".join(code_of(page)))
         done = subprocess.run(
