@@ -11,9 +11,7 @@ use crate::body::{BodyType, Record};
 use crate::declaration::{CommandDecl, PopulationDecl};
 use crate::dispatch::Step;
 use crate::envelope::{Body, Bulk, Envelope, Kind, Lane, Node, Origin};
-use crate::links::{
-    Asked, LinkId, Links, Operation as Told, Place, elements, event_frame, linked, synced, unlinked,
-};
+use crate::links::{Asked, LinkId, Links, Operation as Told, Place, elements, event_frame, linked, synced, unlinked};
 use crate::outbox::LinkNumber;
 use crate::peer::{Frame, Frames, Peer};
 use crate::population::PopulationId;

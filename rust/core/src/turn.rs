@@ -187,10 +187,9 @@ impl std::fmt::Display for Refusal {
             Refusal::TwinStopped => write!(f, "this twin has left memory"),
             Refusal::Misfit { lane, misfit } => write!(f, "`{lane}` {misfit}"),
             Refusal::Fold(error) => write!(f, "{error}"),
-            Refusal::Limit(reason)
-            | Refusal::NoElement(reason)
-            | Refusal::Ask(reason)
-            | Refusal::Deadlock(reason) => write!(f, "{reason}"),
+            Refusal::Limit(reason) | Refusal::NoElement(reason) | Refusal::Ask(reason) | Refusal::Deadlock(reason) => {
+                write!(f, "{reason}")
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! From what a kept turn has written to links that are open: addresses looked up, twins made where there are none.
 
 use super::*;
-use crate::dispatch::Step;
 use crate::declaration::CommandDecl;
+use crate::dispatch::Step;
 use crate::serve::bare;
 use crate::shard::{Newborn, Shard};
 
