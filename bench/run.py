@@ -13,7 +13,7 @@ import events
 from measure import Sample, interleaved
 from table import REFERENCE, Row, markdown
 
-BENCHES = ["w1", "lanes", "twins", "rollup", "maps", "recon", "server", "journal", "links"]
+BENCHES = ["w1", "lanes", "twins", "rollup", "maps", "recon", "server", "journal", "links", "demand"]
 FILES = {
     "w1": events.w1,
     "journal": events.buses,

@@ -55,12 +55,6 @@ class Handle:
         """Takes a command back that has not been sent yet; false: there is none of this number."""
     def _send_each(self, members: int, command: int, body: Any) -> None:
         """To all members of a group."""
-    def _push(self, supply: int, item: Any) -> None:
-        """An item of a supply lane in the lane's builtin form; sent when the turn is kept."""
-    def _cue(self, demand: int, key: Any = None) -> None:
-        """A demand lane may have changed; of a demand-map lane, what it has under a key (its builtin form)."""
-    def _gone(self, demand: int, key: Any) -> None:
-        """A key of a demand-map lane is gone."""
     def _links(self, kind: str, number: int) -> int:
         """How many are linked to a lane: "column", "map", "command", "members", "supply" or "demand"."""
     def _members(self, members: int) -> list[str]: ...
@@ -94,6 +88,49 @@ class Cell:
         """
     def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
     def __set__(self, obj: Any, value: Any, /) -> None: ...
+
+class Teller:
+    """Base of lanes that only tell those who have linked them: reading one in a turn gives what it is told by."""
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def _bind(
+        self,
+        name: str,
+        kind: str,
+        number: int,
+        type: str | None = None,
+        encode: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Called once per final class. ``kind``: "demand", "demand map" or "supply"; ``type`` and ``encode`` are those
+        of a map's keys, of a supply's items.
+        """
+    def __get__(self, obj: Any, owner: Any = None, /) -> Any: ...
+
+# The three below are used again for the next read while nobody holds them. They act in the twin's own turn only, as a
+# Handle does, and take effect when the turn ends.
+
+@final
+class Cueing:
+    """A twin's demand lane."""
+
+    def cue(self) -> None:
+        """It may have changed. Nobody linked: one bit is looked at."""
+
+@final
+class CueingKey:
+    """A twin's demand-map lane. Its keys are checked also where nobody listens (WrongType)."""
+
+    def cue(self, key: Any, /) -> None:
+        """What it has under a key may have changed."""
+    def remove(self, key: Any, /) -> None:
+        """A key is gone."""
+
+@final
+class Pushing:
+    """A twin's supply lane."""
+
+    def push(self, item: Any, /) -> None:
+        """Checked also where nobody listens (WrongType); counts as one of the turn's sends (OverLimit)."""
 
 @disjoint_base
 class Table:
@@ -512,16 +549,20 @@ def store_backup(folder: str | PathLike[str], to: str | PathLike[str]) -> int:
 __all__ = [
     "Cell",
     "Counts",
+    "Cueing",
+    "CueingKey",
     "DeadLetter",
     "Handle",
     "JournalStatus",
     "ListTable",
     "ListView",
     "Preview",
+    "Pushing",
     "Recovered",
     "Shard",
     "Table",
     "TableView",
+    "Teller",
     "Turns",
     "__version__",
     "frozen",

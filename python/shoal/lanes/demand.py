@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, overload
 
+from shoal import _core
 from shoal.declaration import DemandLane
 from shoal.errors import WrongType
 from shoal.handlers import is_async, takes
@@ -24,17 +25,23 @@ if TYPE_CHECKING:
 class Cue(Protocol):
     """A twin's demand lane."""
 
-    def cue(self) -> None: ...
+    def cue(self) -> None:
+        """The value may have changed: when the turn is kept it is computed for those who have linked the lane."""
 
 
 class CueKey(Protocol[K_in]):
     """A twin's demand-map lane."""
 
-    def cue(self, key: K_in, /) -> None: ...
-    def remove(self, key: K_in, /) -> None: ...
+    def cue(self, key: K_in, /) -> None:
+        """A key's value may have changed. Errors: WrongType for what is no key of the lane, whoever
+        listens.
+        """
+
+    def remove(self, key: K_in, /) -> None:
+        """A key is gone: those who have linked the lane are told when the turn is kept."""
 
 
-class Demand(Linkable, Generic[V]):
+class Demand(Linkable, Generic[V], _core.Teller):
     """A value that its handler computes: once for a link that asks for it, then when ``cue()`` says that it may have
     changed, as fast as they read. Nobody linked: nothing happens.
     """
@@ -52,16 +59,12 @@ class Demand(Linkable, Generic[V]):
         self.type: Any = type
 
     if TYPE_CHECKING:
-
-        @overload
+        # natively: `_core.Cueing`
+        @overload  # type: ignore[override]
         def __get__(self, obj: None, owner: type[Any]) -> Self: ...
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> Cue: ...
-
-    def __get__(self, obj: Any, owner: Any = None) -> Any:
-        if obj is None:
-            return self
-        return Cueing(obj, self)
+        def __get__(self, obj: Any, owner: Any) -> Any: ...
 
     if TYPE_CHECKING:
 
@@ -105,9 +108,10 @@ class Demand(Linkable, Generic[V]):
 
         entry = DemandLane(self.name, None, self.form.column, self.form.nullable, linked)
         schema.add_demand(entry, compute, None)
+        self._bind(self._label, "demand", self.number)
 
 
-class DemandMap(Linkable, Generic[K, V]):
+class DemandMap(Linkable, Generic[K, V], _core.Teller):
     """Values by key that its handler computes, each as ``Demand``. None: the key is gone."""
 
     _kind = "a demand map"
@@ -128,16 +132,12 @@ class DemandMap(Linkable, Generic[K, V]):
         self.value: Any = value
 
     if TYPE_CHECKING:
-
-        @overload
+        # natively: `_core.CueingKey`
+        @overload  # type: ignore[override]
         def __get__(self, obj: None, owner: type[Any]) -> Self: ...
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> CueKey[K]: ...
-
-    def __get__(self, obj: Any, owner: Any = None) -> Any:
-        if obj is None:
-            return self
-        return CueingKey(obj, self)
+        def __get__(self, obj: Any, owner: Any) -> Any: ...
 
     if TYPE_CHECKING:
 
@@ -215,40 +215,7 @@ class DemandMap(Linkable, Generic[K, V]):
         linked = linked or (keys is not None and keys[1])
         entry = DemandLane(self.name, self.key_form.column, self.form.column, True, linked, keys is not None)
         schema.add_demand(entry, compute, all_keys)
-
-
-class Cueing:
-    """What a demand lane is in a turn."""
-
-    __slots__ = ("lane", "twin")
-
-    def __init__(self, twin: Twin, lane: Demand[Any]) -> None:
-        self.twin = twin
-        self.lane = lane
-
-    def cue(self) -> None:
-        """The value may have changed: when the turn is kept it is computed for those who have linked the lane."""
-        self.twin._cue(self.lane.number)
-
-
-class CueingKey:
-    """What a demand-map lane is in a turn."""
-
-    __slots__ = ("lane", "twin")
-
-    def __init__(self, twin: Twin, lane: DemandMap[Any, Any]) -> None:
-        self.twin = twin
-        self.lane = lane
-
-    def cue(self, key: Any, /) -> None:
-        """A key's value may have changed. Errors: WrongType for what is no key of the lane."""
-        encode = self.lane._encode_key
-        self.twin._cue(self.lane.number, key if encode is None else encode(key))
-
-    def remove(self, key: Any, /) -> None:
-        """A key is gone: those who have linked the lane are told when the turn is kept."""
-        encode = self.lane._encode_key
-        self.twin._gone(self.lane.number, key if encode is None else encode(key))
+        self._bind(self._label, "demand map", self.number, self.key_form.column, encode_key)
 
 
 Method = tuple[Callable[..., Any], bool]

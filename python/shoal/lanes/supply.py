@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, overload
 
+from shoal import _core
 from shoal.declaration import SupplyLane
 from shoal.errors import WrongType
 from shoal.lanes.lane import Linkable
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 class Pusher(Protocol[B_in]):
     """A twin's supply lane, ready to push."""
 
-    def push(self, item: B_in, /) -> None: ...
+    def push(self, item: B_in, /) -> None:
+        """Sent when the turn is kept. Errors: WrongType for what is no item of the lane, whoever listens."""
 
 
-class Supply(Linkable, Generic[V]):
+class Supply(Linkable, Generic[V], _core.Teller):
     """Items that a twin pushes: each goes to everybody who has linked the lane by then, in order, none left out.
 
     Nothing is kept. Whoever cannot keep up is unlinked (``link_queue``).
@@ -38,23 +39,18 @@ class Supply(Linkable, Generic[V]):
     # Set by _enter and _resolve.
     number: int
     form: Form
-    _encode: Callable[[Any], Any] | None
 
     def __init__(self, type: TypeForm[V], /, *, name: str = "", unit: str = "", doc: str = "") -> None:
         super().__init__(name, unit, doc)
         self.type: Any = type
 
     if TYPE_CHECKING:
-
-        @overload
+        # natively: `_core.Pushing`
+        @overload  # type: ignore[override]
         def __get__(self, obj: None, owner: type[Any]) -> Self: ...
         @overload
         def __get__(self, obj: Twin, owner: type[Any]) -> Pusher[V]: ...
-
-    def __get__(self, obj: Any, owner: Any = None) -> Any:
-        if obj is None:
-            return self
-        return Pushing(obj, self)
+        def __get__(self, obj: Any, owner: Any) -> Any: ...
 
     if not TYPE_CHECKING:
 
@@ -69,27 +65,12 @@ class Supply(Linkable, Generic[V]):
             self.form = form_of(self.type)
         except Misfit as misfit:
             raise self._misfit(misfit) from None
-        self._encode = self.form.encoder(self._label)
 
     def _declare(self, schema: Schema) -> None:
         schema.supplies.append(SupplyLane(self.name, self.form.column, self.form.nullable))
+        self._bind(self._label, "supply", self.number, self.form.column, self.form.encoder(self._label))
 
     def _read(self, items: list[Any]) -> list[Any]:
         """Items as they were pushed."""
         decode = self.form.decoder()
         return items if decode is None else [item if item is None else decode(item) for item in items]
-
-
-class Pushing:
-    """What ``self.alerts`` is in a turn."""
-
-    __slots__ = ("lane", "twin")
-
-    def __init__(self, twin: Twin, lane: Supply[Any]) -> None:
-        self.twin = twin
-        self.lane = lane
-
-    def push(self, item: Any, /) -> None:
-        """Sent when the turn is kept. Errors: WrongType for what is no item of the lane."""
-        encode = self.lane._encode
-        self.twin._push(self.lane.number, item if encode is None else encode(item))

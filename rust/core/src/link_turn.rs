@@ -229,8 +229,13 @@ impl Shard {
         Ok(())
     }
 
-    /// A demand lane may have changed; of a demand-map lane, what it has under a key. Nobody linked: one bit is looked at.
+    /// A demand lane may have changed; of a demand-map lane, what it has under a key. Nobody linked: one bit is looked at,
+    /// and whether the key is one, so that a turn does not fail by who listens.
+    #[inline]
     pub fn cue(&mut self, within: Within, demand: u16, key: Option<Value>) -> Result<(), Refusal> {
+        if key.is_none() && within == Within::Open && !self.is_watched(self.turn.population, self.turn.row) {
+            return Ok(());
+        }
         self.call_for(within, demand, key, |demand, key| Telling::Cue { demand, key })
     }
 
@@ -249,16 +254,17 @@ impl Shard {
         let limit = self.settings.max_sends;
         let turn = self.turn_of(within)?;
         let (population, row) = (turn.population, turn.row);
-        if !self.may_be_heard(within, population, row) {
-            return Ok(());
-        }
         let decl = &self.populations[population.0 as usize].decl.demands[demand as usize];
         let key = match (key, decl.key) {
             (Some(key), Some(kind)) => {
-                Some(fit(kind, key).map_err(|misfit| Refusal::Misfit { lane: decl.name.clone(), misfit })?)
+                let key = if key.is_null() { Err(Misfit::NoNone) } else { fit(kind, key) };
+                Some(key.map_err(|misfit| Refusal::Misfit { lane: decl.name.clone(), misfit })?)
             }
             _ => None,
         };
+        if !self.may_be_heard(within, population, row) {
+            return Ok(());
+        }
         let turn = self.turn_of(within)?;
         let telling = telling(demand, key);
         if turn.told.last() == Some(&telling) && matches!(telling, Telling::Cue { .. }) {

@@ -1,6 +1,6 @@
 //! The descriptor of a lane that is one column: `self.speed` reads the cell, `self.speed = 31.5` writes it.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use pyo3::ffi::{self, PyType_Slot, PyType_Spec};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBool, PyFloat, PyInt, PyString, PyTuple, PyType};
 use shoal_core::declaration::ColumnType;
 use shoal_core::population::column::Column;
 use shoal_core::value::Value;
@@ -175,52 +175,68 @@ impl Bound_ {
     }
 }
 
-// -- the two slots
+// -- the slots
 
 /// Adds `Cell` to the module: the class above with slots of its own. A lane is read and written several times an event; these
 /// slots do the same as `__get__` and `__set__` methods would, without their conversions of arguments.
 pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let py = module.py();
-    let mut slots = [
+    let slots = [
         PyType_Slot { slot: ffi::Py_tp_descr_get, pfunc: get as *mut c_void },
         PyType_Slot { slot: ffi::Py_tp_descr_set, pfunc: set as *mut c_void },
-        PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
     ];
+    let class = with_slots(&module.py().get_type::<Cell>(), c"shoal._core.Cell", &slots)?;
+    module.add("Cell", class)
+}
+
+/// A class like `base` with these slots besides.
+pub fn with_slots<'py>(
+    base: &Bound<'py, PyType>,
+    name: &'static CStr,
+    slots: &[PyType_Slot],
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = base.py();
+    let mut slots = slots.to_vec();
+    slots.push(PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() });
     let mut spec = PyType_Spec {
-        name: c"shoal._core.Cell".as_ptr(),
+        name: name.as_ptr(),
         basicsize: 0,
         itemsize: 0,
         flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE) as u32,
         slots: slots.as_mut_ptr(),
     };
-    let bases = PyTuple::new(py, [py.get_type::<Cell>()])?;
+    let bases = PyTuple::new(py, [base])?;
     // SAFETY: spec, slots and bases outlive the call; the size is the base's, to which nothing is added.
-    let class =
-        unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&raw mut spec, bases.as_ptr()))? };
-    module.add("Cell", class)
+    unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyType_FromSpecWithBases(&raw mut spec, bases.as_ptr())) }
 }
 
-/// The twin that a descriptor was asked about. Errors: it is no twin.
+/// The twin that a descriptor was asked about; `seen` is the class of the first. Errors: it is no twin.
 ///
 /// # Safety
 /// `obj` is a live object.
 #[inline(always)]
-unsafe fn handle_of<'a>(py: Python<'a>, cell: &Cell, obj: *mut ffi::PyObject) -> PyResult<Borrowed<'a, 'a, Handle>> {
+pub unsafe fn handle_of<'a>(
+    py: Python<'a>,
+    seen: &OnceLock<Py<PyAny>>,
+    obj: *mut ffi::PyObject,
+) -> PyResult<Borrowed<'a, 'a, Handle>> {
     // SAFETY: by the contract above; it lives at least as long as the call that holds the GIL. An object of a class
     // whose objects were found to be twins is one.
     unsafe {
         let object = Borrowed::from_ptr(py, obj);
-        match cell.class.get() {
+        match seen.get() {
             Some(class) if class.as_ptr() == ffi::Py_TYPE(obj).cast() => Ok(object.cast_unchecked::<Handle>()),
-            _ => another_class(cell, object),
+            _ => another_class(seen, object),
         }
     }
 }
 
 #[inline(never)]
-fn another_class<'a>(cell: &Cell, object: Borrowed<'a, 'a, PyAny>) -> PyResult<Borrowed<'a, 'a, Handle>> {
+fn another_class<'a>(
+    seen: &OnceLock<Py<PyAny>>,
+    object: Borrowed<'a, 'a, PyAny>,
+) -> PyResult<Borrowed<'a, 'a, Handle>> {
     let handle = object.cast::<Handle>()?;
-    _ = cell.class.set(object.get_type().into_any().unbind());
+    _ = seen.set(object.get_type().into_any().unbind());
     Ok(handle)
 }
 
@@ -233,7 +249,7 @@ extern "C" fn get(slf: *mut ffi::PyObject, obj: *mut ffi::PyObject, _owner: *mut
                 return Ok(slf);
             }
             let cell = Borrowed::from_ptr(py, slf).cast_unchecked::<Cell>();
-            cell.get().read(py, handle_of(py, cell.get(), obj)?.get()).map(Bound::into_ptr)
+            cell.get().read(py, handle_of(py, &cell.get().class, obj)?.get()).map(Bound::into_ptr)
         }
     })
 }
@@ -250,14 +266,14 @@ extern "C" fn set(slf: *mut ffi::PyObject, obj: *mut ffi::PyObject, value: *mut 
                 )));
             }
             let value = Borrowed::from_ptr(py, value);
-            cell.get().write(py, handle_of(py, cell.get(), obj)?.get(), &value).map(|()| 0)
+            cell.get().write(py, handle_of(py, &cell.get().class, obj)?.get(), &value).map(|()| 0)
         }
     })
 }
 
 /// Runs a slot: its error, or its panic, becomes Python's.
 #[inline(always)]
-fn guarded<T>(failed: T, run: impl FnOnce(Python<'_>) -> PyResult<T>) -> T {
+pub fn guarded<T>(failed: T, run: impl FnOnce(Python<'_>) -> PyResult<T>) -> T {
     // SAFETY: Python calls its slots with the GIL held.
     let py = unsafe { Python::assume_attached() };
     match catch_unwind(AssertUnwindSafe(|| run(py))) {

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 
 use crate::body::Codec;
+use crate::teller::Views;
 
 /// A map lane's functions: for its keys, for its values.
 type KeyAndValue = (Option<Py<PyAny>>, Option<Py<PyAny>>);
@@ -19,6 +20,8 @@ pub struct Class {
     pub class: Py<PyType>,
     /// The twin object of the last call, used again while nobody else holds it.
     pub handle: Option<Py<PyAny>>,
+    /// The same of what reading a lane gives that only tells.
+    pub views: Views,
     pub handlers: Vec<Option<Py<PyAny>>>,
     /// Of request lanes: what encodes a reply, and the handlers of single methods of HTTP, in the order of `Method::ALL`.
     pub replies: Vec<Option<Py<PyAny>>>,
@@ -55,6 +58,7 @@ impl Class {
             observers: functions.getattr("observers")?.extract()?,
             class,
             handle: None,
+            views: Views::default(),
             handlers: functions.getattr("handlers")?.extract()?,
             replies: functions.getattr("replies")?.extract()?,
             methods: functions.getattr("methods")?.extract()?,

@@ -34,6 +34,10 @@ pub struct Handle {
 unsafe impl Sync for Handle {}
 
 impl Handle {
+    pub fn nobody() -> Self {
+        Handle { target: UnsafeCell::new(Target { shard: None, population: PopulationId(0), row: 0, id: TwinId(0) }) }
+    }
+
     #[inline(always)]
     pub fn target(&self) -> &Target {
         // SAFETY: see the field; no writer runs while a method of the object does.
@@ -51,6 +55,21 @@ impl Handle {
             target.shard = Some(shard.clone_ref(py));
         }
         (target.population, target.row, target.id) = (population, row, id);
+    }
+
+    /// Points it at the twin of another handle of its shard.
+    ///
+    /// # Safety
+    /// As of `point`.
+    #[inline(always)]
+    pub unsafe fn point_as(&self, other: &Handle, py: Python<'_>) {
+        // SAFETY: by the contract above nobody reads it meanwhile.
+        let target = unsafe { &mut *self.target.get() };
+        let other = other.target();
+        if target.shard.is_none() {
+            target.shard = other.shard.as_ref().map(|shard| shard.clone_ref(py));
+        }
+        (target.population, target.row, target.id) = (other.population, other.row, other.id);
     }
 
     pub fn shard<'a>(&'a self, py: Python<'a>) -> PyResult<&'a Bound<'a, Shard>> {
@@ -98,7 +117,7 @@ impl Handle {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyAny>>) -> Self {
-        Handle { target: UnsafeCell::new(Target { shard: None, population: PopulationId(0), row: 0, id: TwinId(0) }) }
+        Handle::nobody()
     }
 
     #[getter]
@@ -185,31 +204,6 @@ impl Handle {
         let node = Node::Key(PopulationId(population), key);
         let sent = shard.get().state()?.core.send(within, node, Lane::Command(command), body);
         sent.map(|_| ()).map_err(|refusal| refused(refusal, &self.node(), "at"))
-    }
-
-    /// An item of a supply lane, encoded by the lane.
-    fn _push(&self, py: Python<'_>, supply: u16, item: &Bound<'_, PyAny>) -> PyResult<()> {
-        let item = from_python(item)?;
-        let (shard, within) = self.within(py, "push")?;
-        let done = shard.get().state()?.core.push(within, supply, item);
-        done.map_err(|refusal| refused(refusal, &self.node(), "push"))
-    }
-
-    /// A demand lane may have changed; of a demand-map lane, what it has under a key, encoded by the lane.
-    #[pyo3(signature = (demand, key = None))]
-    fn _cue(&self, py: Python<'_>, demand: u16, key: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let key = key.map(from_python).transpose()?;
-        let (shard, within) = self.within(py, "cue")?;
-        let done = shard.get().state()?.core.cue(within, demand, key);
-        done.map_err(|refusal| refused(refusal, &self.node(), "cue"))
-    }
-
-    /// A key of a demand-map lane is gone.
-    fn _gone(&self, py: Python<'_>, demand: u16, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let key = from_python(key)?;
-        let (shard, within) = self.within(py, "remove")?;
-        let done = shard.get().state()?.core.gone(within, demand, key);
-        done.map_err(|refusal| refused(refusal, &self.node(), "remove"))
     }
 
     /// How many are linked to a lane of this kind and number.

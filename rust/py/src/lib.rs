@@ -2,7 +2,7 @@
 //!
 //! - `shard`: the loop's side: batches, turns, sources, dead letters, committed state
 //! - `preview`: a look at a source's first records
-//! - `handle`: a twin in a handler's hands; `cell`, `table` and `list` are its lanes' descriptors
+//! - `handle`: a twin in a handler's hands; `cell`, `table`, `list` and `teller` are its lanes' descriptors
 //! - `convert`: values of columns to Python and back; `body`: the same for commands
 //! - `recon`: Recon to builtin objects and back
 //! - `deadline`: interrupts handlers that never return
@@ -30,6 +30,7 @@ mod server;
 mod shard;
 mod store;
 mod table;
+mod teller;
 mod turns;
 
 use pyo3::prelude::*;
@@ -59,6 +60,8 @@ mod _core {
     #[pymodule_export]
     use crate::table::{Table, TableView};
     #[pymodule_export]
+    use crate::teller::{Cueing, CueingKey, Pushing};
+    #[pymodule_export]
     use crate::turns::Turns;
 
     use pyo3::prelude::*;
@@ -70,6 +73,7 @@ mod _core {
         let hook = [("after_in_child", after)].into_py_dict(module.py())?;
         module.py().import("os")?.call_method("register_at_fork", (), Some(&hook))?;
         crate::cell::add(module)?;
+        crate::teller::add(module)?;
         crate::recon::add(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }

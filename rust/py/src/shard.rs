@@ -406,7 +406,8 @@ impl Shard {
         let locals = std::mem::take(&mut state.locals);
         let questions = std::mem::take(&mut state.questions);
         drop((locals, questions));
-        let kept: Vec<_> = state.classes.iter_mut().map(|class| class.handle.take()).collect();
+        let kept = state.classes.iter_mut().map(|class| (class.handle.take(), std::mem::take(&mut class.views)));
+        let kept: Vec<_> = kept.collect();
         drop(kept);
         Ok(())
     }
