@@ -627,7 +627,9 @@ class ListLink(Single, List[V], Generic[V]):
         if self.source is not None:
             source: Any = self.source
             if not isinstance(source, List):
-                raise self._mistake(f"{source._label} is {source._kind}, and no list", "Link is for lanes with one value")
+                raise self._mistake(
+                    f"{source._label} is {source._kind}, and no list", "Link is for lanes with one value"
+                )
             self.value = source.value
         List._resolve(self, schema)
 
