@@ -429,7 +429,14 @@ class Shard:
     def stop_listening(self) -> None:
         """Nothing more is taken from outside; what has been is still work."""
     def stop_serving(self, seconds: float) -> None:
-        """Ends all links and connections; blocks until they have ended, at most so long."""
+        """Ends all links and connections, those to other servers among them; blocks until they have ended, at most so
+        long."""
+    def unsent(self) -> int:
+        """Commands to other servers that are not written yet."""
+    def is_sending(self) -> bool:
+        """Whether some of them wait for servers that are not known to be away."""
+    def remotes(self) -> list[tuple[str, bool, int, int, str]]:
+        """Other servers by address: with whether there is a connection, links, commands that wait, what is wrong."""
     # -- the journal
     def open_store(self, folder: str | PathLike[str], forget: Sequence[str]) -> Recovered:
         """Takes up the state of the store in a folder, made where there is none, and saves to it from here on.

@@ -10,6 +10,8 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from shoal.totals import count
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -111,7 +113,7 @@ class Live:
         words.no_wrap = True
         if totals.dead:
             words.highlight_regex(r"[\d,]+ dead letters?", "red")
-        words.highlight_regex(r"waiting for the disk|no checkpoint: .*", "red")
+        words.highlight_regex(r"waiting for the disk|no checkpoint: .*|\d+ of \d+ servers? connected: .*", "red")
         line = Table.grid(padding=(0, 2))
         part = self._part(totals)
         if part is None:
@@ -178,7 +180,16 @@ def status(totals: Totals, rate: float) -> str:
     waiting = f"  {totals.waiting:,} waiting" if totals.waiting else ""
     letters = "1 dead letter" if totals.dead == 1 else f"{totals.dead:,} dead letters"
     sums = f"{totals.read:,} records  {rate:,.0f} events/s  {totals.all_twins:,} twins"
-    return f"{sums}  {letters}{waiting}{saved(totals.journal)}"
+    return f"{sums}  {letters}{waiting}{saved(totals.journal)}{linked(totals.remotes)}"
+
+
+def linked(remotes: dict[str, str]) -> str:
+    """Other servers, and what is wrong with the first that there is no connection to."""
+    if not remotes:
+        return ""
+    away = [trouble for trouble in remotes.values() if trouble]
+    text = f"  {len(remotes) - len(away)} of {count(len(remotes), 'server')} connected"
+    return f"{text}: {away[0]}" if away else text
 
 
 def saved(journal: JournalStatus | None) -> str:

@@ -54,7 +54,7 @@ OnDeadLetters = Callable[[Sequence[DeadLetter]], None]
 class RunOptions:
     """How a run goes; the defaults are those of ``shoal run``."""
 
-    # ends when all sources are exhausted and nothing waits
+    # ends when all sources are exhausted and nothing waits, commands to other servers included
     once: bool = False
     # ends at the first dead letter
     strict: bool = False
@@ -322,8 +322,10 @@ class Run:
             if wake is not None:
                 delays.append(max(wake / 1e6, PACE_SECONDS))
         if not self.shard.in_flight():
-            self._quiet.set()
-            if self.options.once and not self._draining and self._exhausted():
+            # a server that is away is waited for only where the sources are exhausted, at most for `remote_seconds`
+            if not self.shard.is_sending():
+                self._quiet.set()
+            if self.options.once and not self._draining and self._exhausted() and not self.shard.unsent():
                 self._ended.set()
                 return
         if delays:
@@ -340,12 +342,13 @@ class Run:
             self._next = None
 
     async def _drain(self) -> None:
-        """What has been read is applied, async turns end, ``on_stop`` runs: all that within DRAIN_SECONDS."""
+        """What has been read is applied, async turns end, ``on_stop`` runs, commands leave for servers that are there:
+        all that within DRAIN_SECONDS."""
         self._draining = True
-        if self.address:
-            self.shard.stop_listening()
+        self.shard.stop_listening()
+        connected = self.address or self.shard.remotes()
         try:
-            async with asyncio.timeout(DRAIN_SECONDS - (HANG_UP_SECONDS if self.address else 0.0)):
+            async with asyncio.timeout(DRAIN_SECONDS - (HANG_UP_SECONDS if connected else 0.0)):
                 for step in (self.shard.stop_reading, self.shard.stop):
                     if self._failure is not None or self.stopped_by is not None or self._at_once:
                         return
@@ -376,7 +379,7 @@ class Run:
     def _leave(self) -> None:
         if self.address:
             sys.setswitchinterval(self._switch)
-            self.shard.stop_serving(0.0 if self._at_once else HANG_UP_SECONDS)
+        self.shard.stop_serving(0.0 if self._at_once else HANG_UP_SECONDS)
         self._loop.remove_reader(self.shard.fileno())
         if self.options.signals:
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Totals:
     journal: JournalStatus | None = None
     # of the events read, those of earlier runs with the store
     earlier: int = 0
+    # other servers that there are links to or commands for, with what is wrong: "" of those that are connected
+    remotes: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -56,6 +58,7 @@ class Totals:
             Spent.now().since(start),
             shard.journal(),
             earlier,
+            {host: "" if connected else trouble or "connecting" for host, connected, _, _, trouble in shard.remotes()},
         )
 
     @property

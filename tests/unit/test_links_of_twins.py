@@ -6,7 +6,23 @@ import random
 import msgspec
 import pytest
 
-from shoal import App, Command, Count, EventLink, Latest, Link, Map, MapLink, Max, Reject, Sum, Twin, Value
+from shoal import (
+    App,
+    Command,
+    Count,
+    EventLink,
+    Latest,
+    Link,
+    LinkInfo,
+    Map,
+    MapLink,
+    Max,
+    Reject,
+    Sum,
+    Supply,
+    Twin,
+    Value,
+)
 from shoal.errors import DeclarationError, Unset
 
 
@@ -465,3 +481,83 @@ def test_links_end_at_what_the_linked_lanes_are(seed: int) -> None:
             else:
                 with pytest.raises(Unset):
                     _ = found.speed.value
+
+
+def test_observers_hear_of_twins_that_link() -> None:
+    own = App("observed")
+
+    @own.twin("/bus/{id}")
+    class Watched(Twin):
+        speed = Value(float, 1.0)
+        said = Value(tuple[str, ...], ())
+
+        @speed.linked
+        def on_linked(self, link: LinkInfo) -> None:
+            self.said += (f"linked {link.remote!r} {link.lane} {type(self).speed.links(self)}",)
+
+        @speed.unlinked
+        def on_unlinked(self, link: LinkInfo) -> None:
+            self.said += (f"unlinked {link.lane} {type(self).speed.links(self)}",)
+
+    @own.twin("/desk/{id}")
+    class Watching(Twin):
+        speed = Link(Watched.speed)
+        follow = Command(str)
+        leave = Command()
+
+        @follow.handler
+        def on_follow(self, bus: str) -> None:
+            self.speed.open(Watched, bus)
+
+        @leave.handler
+        def on_leave(self) -> None:
+            self.speed.close()
+
+    with own.test() as t:
+        t.at(Watching, "a").follow("7")
+        t.at(Watching, "b").follow("7")
+        t.at(Watching, "a").follow("8")
+        t.at(Watching, "b").leave()
+        assert t.at(Watched, "7").said == (
+            "linked '' speed 1",
+            "linked '' speed 2",
+            "unlinked speed 1",
+            "unlinked speed 0",
+        )
+
+
+def test_items_of_a_supply_lane_come_once_and_in_order() -> None:
+    own = App("supplied")
+
+    @own.twin("/bus/{id}")
+    class Pushing(Twin):
+        alerts = Supply(str)
+        report = Command(int)
+
+        @report.handler
+        def on_report(self, number: int) -> None:
+            for each in range(number):
+                self.alerts.push(f"{number}.{each}")
+            if number == 3:
+                raise Reject("not three")
+
+    @own.twin("/desk/{id}")
+    class Hearing(Twin):
+        alerts = EventLink(Pushing.alerts)
+        heard = Value(tuple[str, ...], ())
+        follow = Command(str)
+
+        @follow.handler
+        def on_follow(self, bus: str) -> None:
+            self.alerts.open(Pushing, bus)
+
+        @alerts.handler
+        def on_alert(self, alert: str) -> None:
+            self.heard += (alert,)
+
+    with own.test() as t:
+        t.at(Pushing, "7").report(1)
+        t.at(Hearing, "d").follow("7")
+        for number in (2, 3, 1):
+            t.at(Pushing, "7").report(number)
+        assert t.at(Hearing, "d").heard == ("2.0", "2.1", "1.0")

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal._core import Counts
-from shoal.progress import Rate, place_in, saved, status
+from shoal.progress import Rate, linked, place_in, saved, status
 from shoal.totals import Spent, Totals
 
 
@@ -42,6 +42,14 @@ def test_what_is_at_risk_is_shown() -> None:
     assert shown(problem="the disk is full") == "  saved  no checkpoint: the disk is full"
     journal: Any = Journal(risk_seconds=0.5, risk_changes=2)
     assert status(replace(totals(1050, 2.0), journal=journal), 820.4).endswith("  saved, 0.50 s and 2 changes at risk")
+
+
+def test_servers_without_a_connection_are_shown() -> None:
+    assert linked({}) == ""
+    assert linked({"warp://a:1": ""}) == "  1 of 1 server connected"
+    two = {"warp://a:1": "", "warp://b:1": "nobody listens at warp://b:1"}
+    assert linked(two) == "  1 of 2 servers connected: nobody listens at warp://b:1"
+    assert status(replace(totals(1050, 2.0), remotes=two), 820.4).endswith("listens at warp://b:1")
 
 
 def test_the_rate_leaves_out_what_earlier_runs_have_read() -> None:

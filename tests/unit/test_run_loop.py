@@ -90,6 +90,21 @@ class FakeShard:
     def in_flight(self) -> int:
         return self.flight
 
+    def is_sending(self) -> bool:
+        return False
+
+    def unsent(self) -> int:
+        return 0
+
+    def remotes(self) -> list[tuple[str, bool, int, int, str]]:
+        return []
+
+    def stop_listening(self) -> None:
+        pass
+
+    def stop_serving(self, seconds: float) -> None:
+        pass
+
     def waiting(self) -> bool:
         return bool(self.work)
 

@@ -143,8 +143,10 @@ impl Shard {
                 return self.part(population, page).map(Answer::Part);
             }
             if node == "/" {
-                // how the journal is doing changes without a commit: no two answers are taken to be the same
-                let commit = self.journal.as_ref().map_or(self.changed, |_| crate::clock::system() as u64);
+                // how the journal and other servers are doing changes without a commit: no two answers are taken to be
+                // the same
+                let live = self.journal.is_some() || !self.remotes.is_unused();
+                let commit = if live { crate::clock::system() as u64 } else { self.changed };
                 return Ok(Answer::Json { body: self.summary(), commit });
             }
         }

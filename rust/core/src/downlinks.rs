@@ -17,7 +17,7 @@ use ecow::EcoString;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::body::Record;
-use crate::declaration::{LinkDecl, LinkKind, TargetDecl};
+use crate::declaration::{LinkDecl, LinkKind, Observed, TargetDecl};
 use crate::links::{Operation, Place};
 use crate::population::{PopulationId, TwinId};
 use crate::shard::Class;
@@ -218,6 +218,8 @@ pub struct Downlinks {
     changed: VecDeque<Changed>,
     /// What waits for twins with an async turn in flight; `busy_bound` each, then they are told all of the lane's state.
     waiting: FxHashMap<(PopulationId, TwinId), VecDeque<Told>>,
+    /// Lanes of this shard's twins that somebody here has linked (true) or unlinked: their observers are told.
+    observed: Vec<(PopulationId, u32, Place, bool)>,
     /// Items of command and supply lanes, to be sent as commands when the turn's end is over.
     events: Vec<(u32, Value)>,
     far: Far,
@@ -313,6 +315,15 @@ impl Downlinks {
         self.slab.get(link.0 as usize).filter(|link| link.serial != 0).map(|link| (link.population, link.link))
     }
 
+    /// How many of this shard's twins and of its program have linked a lane of a twin.
+    pub fn count(&self, population: PopulationId, row: u32, lane: Observed) -> usize {
+        let links = self.links_of(population, row).into_iter().map(|id| &self.slab[id as usize]);
+        let is_it = |link: &&Downlink| {
+            link.is_linked && matches!(&link.end, End::Near(source) if source.place.observed() == lane)
+        };
+        links.filter(is_it).count()
+    }
+
     /// A link that is still the one that was meant.
     fn live(&self, id: u32, serial: u32) -> Option<Downlink> {
         self.slab.get(id as usize).copied().filter(|link| link.serial == serial)
@@ -356,6 +367,9 @@ impl Downlinks {
     /// Takes a link out of those of the twin that it links.
     fn detach(&mut self, id: u32) {
         let end = std::mem::replace(&mut self.slab[id as usize].end, End::Nowhere);
+        if let (End::Near(source), true) = (&end, self.slab[id as usize].is_linked) {
+            self.observed.push((source.population, source.row, source.place, false));
+        }
         match end {
             End::Near(Source { population, row, after, before, .. }) => {
                 let first = &mut self.heads[population.0 as usize][row as usize];

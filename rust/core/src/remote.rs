@@ -2,6 +2,8 @@
 //! one server share one socket.
 //!
 //! - `address`: `warp://host:port/node` and a lane
+//! - `bounds`: at most; `parting`: how it ends
+//! - `common`: what all servers of a shard share
 //! - `host`: a server, as the shard's thread and its task see it; `places` its links, `queue` what waits to be written
 //! - `talk`: its task; `hello` makes a connection, `line` is its socket, `tls` whom it trusts
 //! - `event`: the bodies of events; `commands`: the shard's side of commands
@@ -11,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustc_hash::FxHashMap;
-use serde::Deserialize;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use self::host::{Common, Host, Outcome};
+use self::common::Common;
+use self::host::{Host, Outcome};
 use self::places::Wish;
 use self::queue::Ticket;
 use crate::envelope::Envelope;
@@ -24,11 +26,14 @@ use crate::peer::Exchange;
 use crate::warp::{Tag, write_header};
 
 mod address;
+mod bounds;
 mod commands;
+mod common;
 mod event;
 mod hello;
 mod host;
 mod line;
+mod parting;
 mod places;
 mod queue;
 mod talk;
@@ -38,48 +43,8 @@ mod tls;
 mod tests;
 
 pub use address::{Address, is_remote};
-
-/// Bounds of what a shard has with other servers (docs/settings.md); those of connections are `Limits`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default)]
-pub struct Bounds {
-    /// Commands that wait for one server: more are dead letters. While so many as half of it wait for one that there is
-    /// a connection to, nothing more is taken from outside.
-    pub remote_queue: usize,
-    /// s that a command waits without a connection before it is a dead letter.
-    pub remote_seconds: f64,
-    /// Servers that a shard has links to or commands for at a time.
-    pub remote_hosts: usize,
-    /// s until a connection must be open, TLS and handshake included.
-    pub remote_open_seconds: f64,
-    /// s without links and commands after which a connection is closed.
-    pub remote_idle_seconds: f64,
-    /// s before the first attempt after a break; each is shortened at random by up to half, and the next is 1.8 times as
-    /// long …
-    pub remote_first_pause: f64,
-    /// … up to this.
-    pub remote_longest_pause: f64,
-    /// How often a node is asked for again that a server which has come back does not know.
-    pub remote_absent: u32,
-    /// A file with the certificates of the authorities that are trusted (PEM); empty: those of the system.
-    pub remote_ca: String,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Bounds {
-            remote_queue: 100_000,
-            remote_seconds: 60.0,
-            remote_hosts: 1_000,
-            remote_open_seconds: 10.0,
-            remote_idle_seconds: 10.0,
-            remote_first_pause: 0.5,
-            remote_longest_pause: 30.0,
-            remote_absent: 6,
-            remote_ca: String::new(),
-        }
-    }
-}
+pub use bounds::Bounds;
+pub use parting::Parting;
 
 /// One link of this shard to a lane of another server, in one shape; shared by all who use it. Never given twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -360,15 +325,24 @@ impl Remotes {
         self.common.drain();
     }
 
-    /// Ends all connections. What waits for them stays, and nothing more is sent.
-    pub fn hang_up(&mut self) {
+    /// Commands wait for servers that are not known to be away.
+    pub fn is_sending(&self) -> bool {
+        !self.waiting.is_empty() && self.hosts.values().any(|host| host.is_sending())
+    }
+
+    /// Ends all connections: what waits for them stays, and nothing more is sent. `Parting::wait` gives the close frames
+    /// their time.
+    pub fn hang_up(&mut self) -> Parting {
         self.over = true;
         for host in self.hosts.values() {
             host.hang_up();
         }
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        Parting::new(&self.common, self.runtime.take())
+    }
+
+    /// There is no other server.
+    pub fn is_unused(&self) -> bool {
+        self.hosts.is_empty()
     }
 
     /// By name.
@@ -445,6 +419,6 @@ impl Remotes {
 
 impl Drop for Remotes {
     fn drop(&mut self) {
-        self.hang_up();
+        drop(self.hang_up());
     }
 }

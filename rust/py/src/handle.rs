@@ -211,7 +211,9 @@ impl Handle {
         let (shard, _) = self.within(py, "links")?;
         let target = self.target();
         let lane = observed(kind, number)?;
-        Ok(shard.get().state()?.core.links.count(target.population, target.row, lane))
+        let core = &shard.get().state()?.core;
+        let (population, row) = (target.population, target.row);
+        Ok(core.links.count(population, row, lane) + core.downlinks.count(population, row, lane))
     }
 
     /// A question to another twin: `question.settle(reply, kind, reason)` is called with the answer. Gives its number.

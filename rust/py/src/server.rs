@@ -1,9 +1,10 @@
 //! The listener of a shard, for the loop.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use shoal_core::listen::Server;
+use shoal_core::remote::Parting;
 
 use crate::errors::RunFailed;
 use crate::shard::Inner;
@@ -24,17 +25,27 @@ pub fn stop_listening(state: &Inner) {
     if let Some(server) = &state.server {
         server.drain();
     }
+    state.core.remotes.drain();
 }
 
-/// Ends links and connections. Gives back the server for `end`, which blocks.
-pub fn hang_up(state: &mut Inner) -> Option<Server> {
-    let server = state.server.take()?;
-    state.core.close_doors("the server stops");
-    Some(server)
+/// Ends links and connections, those to other servers among them. Gives back what `end` waits for.
+pub fn hang_up(state: &mut Inner) -> (Parting, Option<Server>) {
+    let parting = state.core.remotes.hang_up();
+    let server = state.server.take();
+    if server.is_some() {
+        state.core.close_doors("the server stops");
+    }
+    (parting, server)
 }
 
 /// Waits for the connections to end, at most `seconds`.
-pub fn end(py: Python<'_>, server: Server, seconds: f64) {
-    let deadline = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    py.detach(|| server.stop(deadline));
+pub fn end(py: Python<'_>, (parting, server): (Parting, Option<Server>), seconds: f64) {
+    let deadline = Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    py.detach(|| {
+        // they may use the server's threads
+        parting.wait(deadline.saturating_duration_since(Instant::now()));
+        if let Some(server) = server {
+            server.stop(deadline.saturating_duration_since(Instant::now()));
+        }
+    });
 }

@@ -14,6 +14,7 @@ use shoal_core::dump::dump;
 use shoal_core::envelope::{Body, Kind, Lane, Node};
 use shoal_core::feed::{SourceDecl, State};
 use shoal_core::population::{PopulationId, TwinId};
+use shoal_core::remote::Status;
 use shoal_core::turn::Within;
 
 use crate::body;
@@ -345,10 +346,25 @@ impl Shard {
     }
 
     fn stop_serving(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
-        if let Some(listener) = server::hang_up(self.open()?) {
-            server::end(py, listener, seconds);
-        }
+        let connections = server::hang_up(self.open()?);
+        server::end(py, connections, seconds);
         Ok(())
+    }
+
+    /// Commands to other servers that are not written yet.
+    fn unsent(&self) -> PyResult<usize> {
+        Ok(self.open()?.core.remotes.unsent())
+    }
+
+    /// Some of them wait for servers that are not known to be away.
+    fn is_sending(&self) -> PyResult<bool> {
+        Ok(self.open()?.core.remotes.is_sending())
+    }
+
+    /// Other servers by name: (address, connected, links, commands that wait, why there is no connection)
+    fn remotes(&self) -> PyResult<Vec<(String, bool, usize, usize, String)>> {
+        let status = |status: Status| (status.host, status.is_connected, status.links, status.waiting, status.trouble);
+        Ok(self.open()?.core.remotes.status().into_iter().map(status).collect())
     }
 
     // -- the journal

@@ -7,6 +7,7 @@ use crate::declaration::{ColumnType, Segment};
 use crate::decode::write_json;
 use crate::population::column::Column;
 use crate::population::{PopulationId, TwinId};
+use crate::remote::Status;
 use crate::shard::Shard;
 
 impl Shard {
@@ -152,6 +153,19 @@ impl Shard {
                 "kept_bytes": journal.progress.kept_bytes,
                 "problem": journal.progress.problem,
             });
+        }
+        let remote = |status: Status| {
+            serde_json::json!({
+                "host": status.host,
+                "connected": status.is_connected,
+                "links": status.links,
+                "waiting": status.waiting,
+                "trouble": status.trouble,
+            })
+        };
+        let remotes: Vec<_> = self.remotes.status().into_iter().map(remote).collect();
+        if !remotes.is_empty() {
+            summary["remotes"] = remotes.into();
         }
         let mut body = Vec::new();
         plain(&summary, &mut body);

@@ -100,7 +100,7 @@ impl Shard {
             }
             News::Came(operation) => told.push(AppNews::Came(operation)),
             News::Linked => {
-                self.downlinks.slab[id as usize].is_linked = true;
+                self.linked(id);
                 told.push(AppNews::Linked);
                 if matches!(link.end, End::Far(_)) && self.downlinks.app[number as usize].decl.sync {
                     told.push(AppNews::Begins);

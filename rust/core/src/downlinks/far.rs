@@ -151,8 +151,24 @@ impl Shard {
         }
     }
 
-    /// Uplinks whose links have been closed are given up.
+    pub(super) fn linked(&mut self, id: u32) {
+        let link = &mut self.downlinks.slab[id as usize];
+        link.is_linked = true;
+        if let End::Near(source) = link.end {
+            self.downlinks.observed.push((source.population, source.row, source.place, true));
+        }
+        self.close_left();
+    }
+
+    /// Uplinks whose links have been closed are given up, and observers of lanes here are told.
     pub(crate) fn close_left(&mut self) {
+        for (population, row, place, is_linked) in std::mem::take(&mut self.downlinks.observed) {
+            let decl = &self.populations[population.0 as usize].decl;
+            if !decl.observers.is_empty() {
+                let lane = place.name(decl);
+                self.links.note_near((population, row, place), lane, is_linked);
+            }
+        }
         if !self.downlinks.far.left.is_empty() {
             for uplink in std::mem::take(&mut self.downlinks.far.left) {
                 self.remotes.close(uplink);

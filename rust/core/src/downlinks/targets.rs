@@ -82,7 +82,10 @@ impl Shard {
         for link in links {
             let known = self.downlinks.lanes[population.0 as usize][link as usize].get(row, at);
             match (known, joined) {
-                (Some(id), false) => self.member_left(id),
+                (Some(id), false) => {
+                    self.member_left(id);
+                    self.close_left();
+                }
                 (None, true) => {
                     let id = self.downlinks.insert(population, link, row, at);
                     self.connect_near(id, of, at);
@@ -211,6 +214,7 @@ impl Shard {
         if self.downlinks.is_empty() {
             return;
         }
+        self.close_left();
         for id in self.downlinks.links_of(population, row) {
             let Downlink { population: own, link, .. } = self.downlinks.slab[id as usize];
             if matches!(self.link_decl(own, link).target, TargetDecl::Members(_)) {
@@ -220,6 +224,8 @@ impl Shard {
                 self.downlinks.tell(id, 0, News::Unlinked("the twin has been deleted".into()));
             }
         }
+        // a twin that ends hears nothing more
+        self.downlinks.observed.clear();
         let class = &self.populations[population.0 as usize];
         let mut own = Vec::new();
         for (number, link) in class.decl.links.iter().enumerate() {

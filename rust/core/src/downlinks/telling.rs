@@ -65,7 +65,7 @@ impl Shard {
             News::Cleared => self.clear_copy(&link, twin, hops),
             News::Came(operation) => return self.bring_came(id, &link, (twin, hops), operation),
             News::Linked => {
-                self.downlinks.slab[id as usize].is_linked = true;
+                self.linked(id);
                 self.hook(&link, twin, Hook::Linked, EcoString::new());
                 return None;
             }

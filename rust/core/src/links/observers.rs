@@ -3,7 +3,7 @@
 use ecow::EcoString;
 
 use super::{LinkId, Links, Listener, Place};
-use crate::declaration::{LinkEvent, Observed, ObserverDecl};
+use crate::declaration::{LinkEvent, Observed, ObserverDecl, PopulationDecl};
 use crate::population::PopulationId;
 
 /// A link, as its twin sees it.
@@ -75,6 +75,21 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The lane's name on the wire.
+    pub(crate) fn name(self, decl: &PopulationDecl) -> EcoString {
+        let name = match self {
+            Place::Column(at) => &decl.columns[at as usize].name,
+            Place::Map(at) => &decl.maps[at as usize].name,
+            Place::Command(at) => &decl.commands[at as usize].name,
+            Place::Members(at) => &decl.members[at as usize].name,
+            Place::Supply(at) => &decl.supplies[at as usize].name,
+            Place::Demand(at, _) => &decl.demands[at as usize].name,
+        };
+        name.clone()
+    }
+}
+
 impl Links {
     /// The observers of a population's lanes.
     pub fn observe(&mut self, population: PopulationId, observers: &[ObserverDecl]) {
@@ -102,6 +117,20 @@ impl Links {
 
     pub(super) fn note_unlinked(&mut self, population: PopulationId, row: u32, place: Place, link: LinkInfo) {
         if let Some(observer) = self.observer(population, place, LinkEvent::Unlinked) {
+            self.notes.push_back(Note { population, row, observer, link });
+        }
+    }
+
+    /// The same of a link within the shard.
+    pub(crate) fn note_near(
+        &mut self,
+        (population, row, place): (PopulationId, u32, Place),
+        lane: EcoString,
+        is_linked: bool,
+    ) {
+        let event = if is_linked { LinkEvent::Linked } else { LinkEvent::Unlinked };
+        if let Some(observer) = self.observer(population, place, event) {
+            let link = LinkInfo { remote: EcoString::new(), lane, prio: 0.0, rate: 0.0 };
             self.notes.push_back(Note { population, row, observer, link });
         }
     }

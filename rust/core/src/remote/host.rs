@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::common::Common;
 use super::line::Line;
 use super::places::{Effects, Patience, Places, Wish};
 use super::queue::{Queue, Room, Ticket, need};
-use super::{Bounds, RemoteNews, UplinkId};
-use crate::inbox::Wake;
-use crate::journal::fence::Fence;
-use crate::limits::{Limits, seconds};
+use super::{RemoteNews, UplinkId};
+use crate::limits::seconds;
 use crate::outbox::Flushed;
 use crate::warp::Message;
 
@@ -25,65 +24,6 @@ pub enum Outcome {
     Written,
     /// It has waited too long without a connection.
     Late(String),
-}
-
-/// What all hosts of a shard share.
-pub struct Common {
-    pub wake: Arc<Wake>,
-    pub fence: Arc<Fence>,
-    pub limits: Limits,
-    pub bounds: Bounds,
-    /// Hosts with news, each once; bounded by their number.
-    arrivals: Mutex<VecDeque<Arc<Host>>>,
-    /// A host has outcomes, or a task that has ended before its time.
-    stirred: AtomicBool,
-    /// Sockets are not read any more.
-    draining: AtomicBool,
-}
-
-impl Common {
-    pub fn new(wake: Arc<Wake>, fence: Arc<Fence>, limits: Limits, bounds: Bounds) -> Arc<Self> {
-        Arc::new(Common {
-            wake,
-            fence,
-            limits,
-            bounds,
-            arrivals: Mutex::default(),
-            stirred: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
-        })
-    }
-
-    pub fn has_arrivals(&self) -> bool {
-        !lock(&self.arrivals).is_empty()
-    }
-
-    pub fn next_arrival(&self) -> Option<Arc<Host>> {
-        let host = lock(&self.arrivals).pop_front()?;
-        host.queued.store(false, Ordering::Release);
-        Some(host)
-    }
-
-    pub fn is_stirred(&self) -> bool {
-        self.stirred.load(Ordering::Acquire)
-    }
-
-    pub fn calm(&self) -> bool {
-        self.stirred.swap(false, Ordering::AcqRel)
-    }
-
-    fn stir(&self) {
-        self.stirred.store(true, Ordering::Release);
-        self.wake.ring();
-    }
-
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
 }
 
 /// News that came together, and how many bytes of envelopes they were.
@@ -121,7 +61,7 @@ pub struct Host {
     pub touched: AtomicBool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // whoever panicked has left single steps behind, which are whole
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -210,8 +150,12 @@ impl Host {
     /// Its turn comes again.
     pub fn requeue(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel) {
-            lock(&self.common.arrivals).push_back(Arc::clone(self));
+            self.common.arrive(self);
         }
+    }
+
+    pub fn leaves(&self) {
+        self.queued.store(false, Ordering::Release);
     }
 
     pub fn take_outcomes(&self) -> Vec<(Ticket, Outcome)> {
@@ -220,16 +164,20 @@ impl Host {
 
     /// Marks that there is a task; false: there is one already.
     pub fn starts(&self) -> bool {
-        !self.running.swap(true, Ordering::AcqRel)
+        let starts = !self.running.swap(true, Ordering::AcqRel);
+        if starts {
+            self.common.task_begins();
+        }
+        starts
     }
 
     pub fn is_running(&self) -> bool {
         self.running.load(Ordering::Acquire)
     }
 
+    /// Its task ends, with a close frame.
     pub fn hang_up(&self) {
         self.closing.store(true, Ordering::Release);
-        self.end_line(Some(&close_payload(1001, "the other server stops")));
         self.nudge.notify_one();
     }
 
@@ -247,6 +195,12 @@ impl Host {
         lock(&self.queue).is_connected()
     }
 
+    /// Commands wait, and nothing is known that keeps them from being written.
+    pub fn is_sending(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.commands() > 0 && (queue.is_connected() || lock(&self.trouble).is_empty())
+    }
+
     pub fn trouble(&self) -> String {
         lock(&self.trouble).clone()
     }
@@ -256,6 +210,13 @@ impl Host {
 impl Host {
     pub fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// Until `hang_up`.
+    pub async fn closed(&self) {
+        while !self.is_closing() {
+            self.nudge.notified().await;
+        }
     }
 
     pub async fn nudged(&self) {
@@ -278,7 +239,7 @@ impl Host {
         let queue = lock(&self.queue);
         let over = self.is_closing() || places.is_empty() && queue.is_empty();
         if over {
-            self.running.store(false, Ordering::Release);
+            self.ends();
         }
         over
     }
@@ -286,8 +247,14 @@ impl Host {
     /// The task was ended from outside.
     pub fn died(self: &Arc<Self>) {
         self.broke(None);
-        self.running.store(false, Ordering::Release);
+        self.ends();
         self.common.stir();
+    }
+
+    fn ends(&self) {
+        if self.running.swap(false, Ordering::AcqRel) {
+            self.common.task_ends();
+        }
     }
 
     pub fn begin(self: &Arc<Self>, line: Arc<Line>) {
@@ -309,6 +276,8 @@ impl Host {
         let mut effects = Effects::default();
         places.broke(&mut effects);
         self.carry_out(effects, 0);
+        // a run that ends waits for this server no more
+        self.common.wake.ring();
     }
 
     /// Lets go of the socket, with a close frame where none is cut in two. True: it was written.
@@ -377,7 +346,7 @@ impl Host {
             lock(&self.outcomes).extend(done.into_iter().map(|ticket| (ticket, Outcome::Written)));
             match stir {
                 true => self.common.stir(),
-                false => self.common.stirred.store(true, Ordering::Release),
+                false => self.common.stir_quietly(),
             }
         }
     }
@@ -400,7 +369,7 @@ impl Host {
             incoming.bytes < self.common.limits.connection_intake
         };
         if !self.queued.swap(true, Ordering::AcqRel) {
-            lock(&self.common.arrivals).push_back(Arc::clone(self));
+            self.common.arrive(self);
         }
         self.common.wake.ring();
         room

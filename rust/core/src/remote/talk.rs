@@ -29,6 +29,8 @@ enum End {
     Fault(Fault),
     /// Nobody needs it.
     Idle,
+    /// The run ends.
+    Closing,
 }
 
 /// Takes the task's end for the host's, however it comes.
@@ -57,7 +59,12 @@ pub async fn run(host: Arc<Host>) {
             life.over = true;
             return;
         }
-        let attempt = timeout(seconds(open), connect(&host.name, &host.common.bounds.remote_ca)).await;
+        let attempt = timeout(seconds(open), connect(&host.name, &host.common.bounds.remote_ca));
+        let attempt = tokio::select! {
+            biased;
+            () = host.closed() => continue,
+            attempt = attempt => attempt,
+        };
         let reason = match attempt.unwrap_or_else(|_| Err(format!("{}: no connection within {open} s", host.name))) {
             Err(reason) => reason,
             Ok((line, begun)) => {
@@ -70,6 +77,11 @@ pub async fn run(host: Arc<Host>) {
                         talk.part(1000, "no link and no command").await;
                         host.broke(None);
                         pause = first;
+                        continue;
+                    }
+                    End::Closing => {
+                        talk.part(1001, "the other server stops").await;
+                        host.broke(None);
                         continue;
                     }
                     End::Gone(reason) => {
@@ -206,7 +218,7 @@ impl<'a> Talk<'a> {
             return end;
         }
         loop {
-            if self.host.is_closing() || !self.host.is_connected() {
+            if !self.host.is_connected() {
                 return End::Gone(self.host.trouble());
             }
             let blocked = match self.host.write() {
@@ -214,6 +226,9 @@ impl<'a> Talk<'a> {
                 Flushed::Blocked => true,
                 Flushed::All | Flushed::Later => false,
             };
+            if self.host.is_closing() {
+                return End::Closing;
+            }
             let now = Instant::now();
             self.idle = if self.host.is_idle() { self.idle.or(Some(now)) } else { None };
             self.full &= self.host.is_full();
