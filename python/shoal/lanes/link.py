@@ -17,6 +17,7 @@ from shoal.lanes.command import Command
 from shoal.lanes.lane import MISSING, Declared, Lane
 from shoal.lanes.list import List
 from shoal.lanes.map import Map
+from shoal.lanes.supply import Supply
 from shoal.shapes import Misfit
 from shoal.types import Form, form_of
 from shoal.variables import B, K, Save, V
@@ -662,7 +663,7 @@ class EventLink(Single, Command[B]):
         @overload
         def __init__(
             self,
-            src: Command[B],
+            src: Command[B] | Supply[B],
             /,
             *,
             lane: str = "",
