@@ -1,5 +1,4 @@
-//! Who listens: links to lanes, by the twin that they name, and what their lanes have still to tell them. A turn that is
-//! kept leaves marks here, a commit makes events of them, encoded once a lane, and puts them into the peers' outboxes.
+//! Who listens: links to lanes, by the twin that they name. What those lanes have to tell is in `telling`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,26 +7,25 @@ use bytes::Bytes;
 use ecow::EcoString;
 use rustc_hash::FxHashMap;
 
-use crate::body::Record;
 use crate::declaration::ObserverDecl;
-use crate::outbox::{Item, LinkNumber, Overflow};
+use crate::outbox::{LinkNumber, Overflow};
 use crate::peer::{Form, Peer, PeerId};
 use crate::population::PopulationId;
-use crate::shard::Class;
-use crate::undo::Log;
-use crate::value::Value;
 
+mod audience;
 mod demand;
 mod event;
 mod observers;
 mod parameters;
+mod telling;
 
 pub use demand::{Due, Telling};
 pub use event::{Operation, address, event as event_frame, linked, synced, unlinked};
 pub use observers::{LinkInfo, Note};
 pub use parameters::ParametersId;
+pub use telling::elements;
 
-use demand::Demanded;
+use audience::{Audience, Listener, Spelling};
 use parameters::Parameters;
 
 /// A lane of a population, as a link names it.
@@ -47,56 +45,6 @@ pub enum Place {
 pub struct LinkId {
     pub peer: PeerId,
     pub number: LinkNumber,
-}
-
-/// Node and lane as a peer wrote them when it opened its link: all its answers and events say it so.
-#[derive(Debug)]
-struct Spelling {
-    form: Form,
-    node: EcoString,
-    lane: EcoString,
-    users: usize,
-}
-
-#[derive(Debug)]
-struct Listener {
-    peer: Arc<Peer>,
-    link: LinkNumber,
-    spelling: usize,
-    /// prio and rate, where they are not 0.
-    tuning: Option<Box<(f64, f64)>>,
-    /// Of a link to a demand lane.
-    demanded: Option<Box<Demanded>>,
-}
-
-/// Everybody who listens to one lane of one twin, and what they have not been told yet.
-#[derive(Debug)]
-struct Audience {
-    place: Place,
-    spellings: Vec<Spelling>,
-    listeners: Vec<Listener>,
-    /// What a commit will tell, in order; of a value lane just that it was written.
-    news: Vec<News>,
-    /// Of a demand lane: a turn that computes is on its way.
-    computing: bool,
-}
-
-#[derive(Debug)]
-enum News {
-    /// The lane was written.
-    Written,
-    Key(Value),
-    Cleared,
-    /// What was done to a list.
-    List(Operation),
-    /// A command's body, in both forms where they are wanted.
-    Body(Value),
-    /// An item of a supply lane.
-    Item(Value),
-    Member {
-        uri: EcoString,
-        joined: bool,
-    },
 }
 
 /// A twin that somebody has linked.
@@ -376,230 +324,6 @@ impl Links {
         self.note_unlinked(population, row, place, info);
         Some(spelled)
     }
-
-    // -- news
-
-    /// A turn of a twin that somebody has linked is being kept: what it has done to lanes with listeners.
-    pub fn note(&mut self, population: PopulationId, row: u32, class: &Class, log: &Log) {
-        let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
-        let columns = class.table.columns.len();
-        let touched = |bit: usize| log.touched.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1);
-        let mut any = false;
-        for audience in &mut watched.audiences {
-            match audience.place {
-                Place::Column(column) if touched(column as usize) => {
-                    if audience.news.is_empty() {
-                        audience.news.push(News::Written);
-                    }
-                    any = true;
-                }
-                Place::Map(map) if touched(columns + map as usize) => {
-                    match class.table.maps[map as usize].is_ordered() {
-                        true => audience.note_list(map, log),
-                        false => audience.note_map(map, class, log),
-                    }
-                    any = true;
-                }
-                _ => {}
-            }
-        }
-        if any && !watched.pending {
-            watched.pending = true;
-            self.pending.push((population, row));
-        }
-    }
-
-    /// A command's turn is being kept.
-    pub fn note_command(&mut self, population: PopulationId, row: u32, class: &Class, command: u16, record: &Record) {
-        let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
-        let place = Place::Command(command);
-        let Some(audience) = watched.audiences.iter_mut().find(|audience| audience.place == place) else { return };
-        let body = &class.decl.commands[command as usize].body;
-        audience.news.push(News::Body(crate::shard::record_value(body, record)));
-        if !watched.pending {
-            watched.pending = true;
-            self.pending.push((population, row));
-        }
-    }
-
-    /// A twin has become a member of a group, or is none any more.
-    pub fn note_member(&mut self, population: PopulationId, row: u32, members: u16, uri: EcoString, joined: bool) {
-        let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
-        let place = Place::Members(members);
-        let Some(audience) = watched.audiences.iter_mut().find(|audience| audience.place == place) else { return };
-        audience.news.push(News::Member { uri, joined });
-        if !watched.pending {
-            watched.pending = true;
-            self.pending.push((population, row));
-        }
-    }
-
-    // -- telling
-
-    /// Makes events of all news, for the peers' outboxes.
-    pub fn publish(&mut self, classes: &[Class], commit: u64) {
-        let mut pending = std::mem::take(&mut self.pending);
-        for (population, row) in pending.drain(..) {
-            self.tell(population, row, &classes[population.0 as usize], commit);
-        }
-        self.pending = pending;
-        self.end_slow(classes, commit);
-    }
-
-    /// The same for one twin, before its next turn or for a link that is about to see its state.
-    pub fn publish_one(&mut self, population: PopulationId, row: u32, classes: &[Class], commit: u64) {
-        if self.has_news(population, row) {
-            self.tell(population, row, &classes[population.0 as usize], commit);
-            self.end_slow(classes, commit);
-        }
-    }
-
-    fn tell(&mut self, population: PopulationId, row: u32, class: &Class, commit: u64) {
-        let Some(watched) = self.populations[population.0 as usize].rows.get_mut(&row) else { return };
-        if !std::mem::replace(&mut watched.pending, false) {
-            return;
-        }
-        for audience in &mut watched.audiences {
-            if !audience.news.is_empty() {
-                let mut news = std::mem::take(&mut audience.news);
-                for news in news.drain(..) {
-                    let Some(operation) = audience.operation(news, row, class) else { continue };
-                    audience.send(&operation, commit, &mut self.touched, |peer, overflow| {
-                        self.slow.push((Arc::clone(peer), population, row, audience.place, overflow));
-                    });
-                }
-                audience.news = news;
-            }
-        }
-    }
-
-    /// Links and connections whose queues are full.
-    fn end_slow(&mut self, classes: &[Class], commit: u64) {
-        let mut renewed = Vec::new();
-        while let Some((peer, population, row, place, overflow)) = self.slow.pop() {
-            match overflow {
-                Overflow::Link if classes.get(population.0 as usize).is_some_and(|class| is_list(class, place)) => {
-                    let at = (population, row, place);
-                    if !renewed.contains(&(peer.id, at)) {
-                        renewed.push((peer.id, at));
-                        self.renew(&peer, at, &classes[population.0 as usize], commit);
-                    }
-                }
-                Overflow::Link => {
-                    let reason = format!("{} events wait already (link_queue): read faster", peer.bounds.queue_events);
-                    self.end(&peer, (population, row, place), &reason);
-                }
-                Overflow::Peer => self.abandon(&peer),
-            }
-        }
-    }
-
-    /// As many operations of a list wait as may: the list as it is now takes their place.
-    fn renew(&mut self, peer: &Arc<Peer>, at: (PopulationId, u32, Place), class: &Class, commit: u64) {
-        let (population, row, place) = at;
-        // what has been done to it meanwhile is in what it is now
-        self.tell(population, row, class, commit);
-        let (Some(link), Place::Map(map)) = (self.find(peer.id, population, row, place), place) else { return };
-        let Some((node, lane)) = self.spelling(at, LinkId { peer: peer.id, number: link }) else { return };
-        let operations = std::iter::once(Operation::Clear).chain(elements(class, row, map));
-        let frames = operations.map(|operation| event::event(peer.form, &node, &lane, &operation, commit)).collect();
-        if peer.outbox().renew(link, frames).is_err() {
-            self.abandon(peer);
-        }
-        self.touch(peer);
-    }
-
-    /// Puts an answer into a link's queue.
-    pub fn answer(&mut self, peer: &Arc<Peer>, link: LinkNumber, frame: Bytes) {
-        let put = peer.outbox().put(link, Item::Control(frame));
-        if put.is_err() {
-            self.abandon(peer);
-        }
-        self.touch(peer);
-    }
-
-    /// As much waits for a connection as may: it is closed without what waits.
-    fn abandon(&mut self, peer: &Arc<Peer>) {
-        let reason = format!("{} bytes wait already (connection_queue): read faster", peer.bounds.queue_bytes);
-        peer.outbox().abandon(1008, &reason);
-        self.forget_peer(peer.id);
-        self.touch(peer);
-    }
-
-    /// Puts a frame before all links' events.
-    pub fn control(&mut self, peer: &Arc<Peer>, frame: Bytes) {
-        let full = {
-            let mut outbox = peer.outbox();
-            let full = outbox.bytes() + frame.len() > peer.bounds.queue_bytes;
-            if !full {
-                outbox.say(frame);
-            }
-            full
-        };
-        if full {
-            self.abandon(peer);
-        }
-        self.touch(peer);
-    }
-
-    fn touch(&mut self, peer: &Arc<Peer>) {
-        touch(&mut self.touched, peer);
-    }
-
-    /// Writes what the sockets take at once. Gives the number of connections written to.
-    pub fn flush(&mut self, classes: &[Class], commit: u64) -> usize {
-        for peer in std::mem::take(&mut self.fenced) {
-            self.touch(&peer);
-        }
-        let count = self.touched.len();
-        let mut slow = Vec::new();
-        for peer in self.touched.drain(..) {
-            peer.settle();
-            let is_staged = {
-                let mut outbox = peer.outbox();
-                if outbox.is_staged() {
-                    slow.extend(
-                        outbox.release().into_iter().map(|(link, overflow)| (Arc::clone(&peer), link, overflow)),
-                    );
-                }
-                outbox.is_staged()
-            };
-            if is_staged {
-                self.fenced.push(Arc::clone(&peer));
-            }
-            peer.flush();
-        }
-        for (peer, link, overflow) in slow {
-            let links = self.peers.get(&peer.id).map(|links| &links.links);
-            let at = links.and_then(|links| links.iter().find(|(_, number)| **number == link)).map(|(at, _)| *at);
-            if let Some((population, row, place)) = at {
-                self.slow.push((peer, population, row, place, overflow));
-            }
-        }
-        self.end_slow(classes, commit);
-        count
-    }
-}
-
-fn touch(touched: &mut Vec<Arc<Peer>>, peer: &Arc<Peer>) {
-    if peer.touch() {
-        touched.push(Arc::clone(peer));
-    }
-}
-
-fn is_list(class: &Class, place: Place) -> bool {
-    matches!(place, Place::Map(map) if class.table.maps[map as usize].is_ordered())
-}
-
-/// What a list holds, as operations on an empty one.
-pub fn elements(class: &Class, row: u32, map: u16) -> impl Iterator<Item = Operation> {
-    let table = &class.table.maps[map as usize];
-    let element = move |(index, slot): (usize, u32)| Operation::Element {
-        index: index as u32,
-        key: table.key(slot),
-        value: table.value(slot),
-    };
-    table.slots(row).enumerate().map(element)
 }
 
 /// What a peer has asked for with `link` or `sync`.
@@ -611,99 +335,6 @@ pub struct Asked<'a> {
     pub rate: f64,
     /// Recon text, echoed by `linked`.
     pub body: &'a str,
-}
-
-impl Listener {
-    fn is(&self, link: LinkId) -> bool {
-        self.link == link.number && self.peer.id == link.peer
-    }
-}
-
-impl Audience {
-    /// The keys that a turn has written, in the order of their first write; a clear makes those before it void.
-    fn note_map(&mut self, map: u16, class: &Class, log: &Log) {
-        let table = &class.table.maps[map as usize];
-        let mut cleared = log.cleared.iter().filter(|(of, _)| *of == map).map(|(_, at)| *at).peekable();
-        for (at, entry) in log.entries.iter().enumerate() {
-            while cleared.next_if(|clear| *clear <= at).is_some() {
-                self.news.clear();
-                self.news.push(News::Cleared);
-            }
-            let Some(slot) = entry.slot(map) else { continue };
-            let key = table.key(slot);
-            if !self.news.iter().rev().take(8).any(|known| matches!(known, News::Key(known) if *known == key)) {
-                self.news.push(News::Key(key));
-            }
-        }
-        if cleared.next().is_some() {
-            self.news.clear();
-            self.news.push(News::Cleared);
-        }
-    }
-
-    /// What a turn has done to a list, all of it; a clear makes what was before it void.
-    fn note_list(&mut self, map: u16, log: &Log) {
-        for (_, operation) in log.lists.iter().filter(|(of, _)| *of == map) {
-            if *operation == Operation::Clear {
-                self.news.clear();
-            }
-            self.news.push(News::List(operation.clone()));
-        }
-    }
-
-    /// What a piece of news comes to now.
-    fn operation(&self, news: News, row: u32, class: &Class) -> Option<Operation> {
-        Some(match (news, self.place) {
-            (News::Written, Place::Column(column)) => Operation::Value(class.table.columns[column as usize].get(row)),
-            (News::Key(key), Place::Map(map)) => {
-                let table = &class.table.maps[map as usize];
-                match table.find(row, &key) {
-                    Some(slot) => Operation::Update(key, table.value(slot)),
-                    None => Operation::Remove(key),
-                }
-            }
-            (News::Cleared, _) => Operation::Clear,
-            (News::List(operation), _) => operation,
-            (News::Body(body), _) => Operation::Body(body),
-            (News::Item(item), _) => Operation::Item(item),
-            (News::Member { uri, joined: true }, _) => Operation::Update(Value::Text(uri), Value::Bool(true)),
-            (News::Member { uri, joined: false }, _) => Operation::Remove(Value::Text(uri)),
-            _ => return None,
-        })
-    }
-
-    /// Encodes an event once a spelling and puts it into every listener's queue.
-    fn send(
-        &self,
-        operation: &Operation,
-        commit: u64,
-        touched: &mut Vec<Arc<Peer>>,
-        mut slow: impl FnMut(&Arc<Peer>, Overflow),
-    ) {
-        let key = operation.key();
-        let mut frames: Vec<Option<Bytes>> = vec![None; self.spellings.len()];
-        for listener in &self.listeners {
-            let frame = frames[listener.spelling].get_or_insert_with(|| {
-                let spelling = &self.spellings[listener.spelling];
-                event::event(spelling.form, &spelling.node, &spelling.lane, operation, commit)
-            });
-            let frame = frame.clone();
-            let item = match operation {
-                Operation::Value(_) => Item::Value(frame),
-                Operation::Update(..) | Operation::Remove(_) => Item::Entry(key.clone(), frame),
-                Operation::Clear => Item::Clear(frame),
-                // an operation on a list holds for the list as the one before it has left it
-                Operation::Element { .. } | Operation::Move { .. } | Operation::Out { .. } => Item::Delta(frame),
-                Operation::Body(_) | Operation::Item(_) | Operation::Take(_) | Operation::Drop(_) => {
-                    Item::Ordered(frame)
-                }
-            };
-            if let Err(overflow) = listener.peer.outbox().put(listener.link, item) {
-                slow(&listener.peer, overflow);
-            }
-            touch(touched, &listener.peer);
-        }
-    }
 }
 
 /// None: both are 0.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Audience, LinkId, LinkInfo, Links, Listener, News, Operation, Place, event};
+use super::audience::{Audience, Listener, News};
+use super::telling::touch;
+use super::{LinkId, LinkInfo, Links, Operation, Place, event};
 use crate::outbox::{Item, LinkNumber, Overflow};
 use crate::peer::PeerId;
 use crate::population::PopulationId;
@@ -203,7 +205,7 @@ impl Links {
                 if let Err(overflow) = listener.peer.outbox().put(listener.link, Item::Entry(bytes.clone(), frame)) {
                     self.slow.push((Arc::clone(&listener.peer), population, row, place, overflow));
                 }
-                super::touch(&mut self.touched, &listener.peer);
+                touch(&mut self.touched, &listener.peer);
             }
         }
         // none of them is a list's
@@ -292,7 +294,7 @@ impl Links {
             if let Err(overflow) = listener.peer.outbox().put(listener.link, item) {
                 self.slow.push((Arc::clone(&listener.peer), at.0, at.1, at.2, overflow));
             }
-            super::touch(&mut self.touched, &listener.peer);
+            touch(&mut self.touched, &listener.peer);
         }
         audience.end((at.0, at.1), &mut self.due);
         // none of them is a list's

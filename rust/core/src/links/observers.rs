@@ -2,7 +2,8 @@
 
 use ecow::EcoString;
 
-use super::{LinkId, Links, Listener, Place};
+use super::audience::Listener;
+use super::{LinkId, Links, Place};
 use crate::declaration::{LinkEvent, Observed, ObserverDecl, PopulationDecl};
 use crate::population::PopulationId;
 
