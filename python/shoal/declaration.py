@@ -63,6 +63,16 @@ class Settings(msgspec.Struct, frozen=True):
     max_members: int = 10_000
     compression: int = 0
     origins: str = ""
+    # of links and commands to other servers: rust/core/src/remote.rs
+    remote_queue: int = 100_000
+    remote_seconds: float = 60.0
+    remote_hosts: int = 1_000
+    remote_open_seconds: float = 10.0
+    remote_idle_seconds: float = 10.0
+    remote_first_pause: float = 0.5
+    remote_longest_pause: float = 30.0
+    remote_absent: int = 6
+    remote_ca: str = ""
 
 
 class Column(msgspec.Struct):

@@ -18,6 +18,8 @@ from shoal.settings import settings_from
         ({"compression": 10}, "compression=10; it is a level of 1 to 9, or 0 for none"),
         ({"compression": True}, "compression=True"),
         ({"origins": ["https://a.example"]}, "it is a text"),
+        ({"remote_ca": 5}, "it is the name of a file"),
+        ({"remote_queue": 0}, "remote_queue=0; a bound is above 0"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(setting: dict[str, Any], part: str) -> None:

@@ -30,6 +30,8 @@ pub fn stop_listening(state: &Inner) {
 pub fn hang_up(state: &mut Inner) -> Option<Server> {
     let server = state.server.take()?;
     state.core.close_doors("the server stops");
+    // its threads are theirs
+    state.core.remotes.hang_up();
     Some(server)
 }
 

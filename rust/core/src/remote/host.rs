@@ -305,10 +305,18 @@ impl Host {
             reason.clone_into(&mut lock(&self.trouble));
         }
         let mut places = lock(&self.places);
-        lock(&self.queue).end(None);
+        let lost = {
+            let mut queue = lock(&self.queue);
+            queue.end(None);
+            queue.commands() > 0
+        };
         let mut effects = Effects::default();
         places.broke(&mut effects);
         self.carry_out(effects, 0);
+        if lost {
+            // a run that drains waits for servers that are there
+            self.common.wake.ring();
+        }
     }
 
     /// Lets go of the socket, with a close frame where none is cut in two. True: it was written.
