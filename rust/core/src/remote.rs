@@ -235,6 +235,8 @@ impl Remotes {
 
     /// What has come; the shard takes one after the other, between turns. As long as it does not, the sockets are read
     /// up to `connection_intake`, and the servers conflate.
+    // no iterator: there may be more after the end
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<RemoteNews> {
         loop {
             match self.news.pop_front() {
@@ -293,7 +295,7 @@ impl Remotes {
         // without a thread it waits for the next that needs one
         _ = self.start(&host);
         // a batch of turns may send more than may wait
-        if self.waiting.len() % 1024 == 0 {
+        if self.waiting.len().is_multiple_of(1024) {
             host.flush();
         }
         Ok(())

@@ -104,7 +104,15 @@ impl Pair {
     /// The far shard serves, at the port that it had before.
     fn listen(&mut self) {
         let limits = self.far.settings.limits.clone();
-        let server = Server::start("127.0.0.1", self.port, limits, Arc::clone(&self.far.exchange)).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let server = loop {
+            // the listener before is closed by a thread of its own
+            match Server::start("127.0.0.1", self.port, limits.clone(), Arc::clone(&self.far.exchange)) {
+                Ok(server) => break server,
+                Err(reason) => assert!(Instant::now() < deadline, "{reason}"),
+            }
+            std::thread::yield_now();
+        };
         self.server = Some(server);
         self.far.open_doors();
     }

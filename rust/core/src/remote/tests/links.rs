@@ -162,6 +162,7 @@ fn links_and_servers_are_bounded() {
         pair.open("/unit/1", lane, Shape::Value, true);
     }
     let address = pair.address("/unit/1", "kept");
+    pair.open("/unit/1", "note", Shape::Value, true);
     let refused = pair.near.remotes.open(&address, Shape::Value, true, 0.0, 0.0).unwrap_err();
     assert!(refused.contains("connection_links"), "{refused}");
     for (port, fits) in [(1, true), (2, false)] {
