@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from runs import run
 
-from shoal import App, Command, Count, Local, Map, Reject, Twin, Value
+from shoal import App, Command, Count, Local, Map, Reject, Settings, Twin, Value
 from shoal.errors import NoSuchTwin, NotInTurn, RemoteRead, ShoalError, TwinStopped, WrongType
 
 
@@ -183,12 +183,14 @@ def test_another_twin_is_sent_commands_and_nothing_else(what: str, error: type[E
         assert [thing.params.id for thing in t.all(Thing)] == ["1"]
 
 
-def test_other_servers_are_kept_in_a_test_and_dead_in_a_run(tmp_path: Path) -> None:
+def test_commands_to_other_servers_are_kept_in_a_test_and_dead_in_a_run_when_nobody_is_there(tmp_path: Path) -> None:
     with app.test() as t:
         t.at(Thing, "1").away("warp://plc:9001/valve/7")
         assert t.sent == [("warp://plc:9001/valve/7", "set", {"a": 1})]
         assert t.dead_letters == []
-    other = App("away")
+    # nobody listens at port 1
+    away = "warp://127.0.0.1:1/valve/7"
+    other = App("away", settings=Settings(remote_seconds=0.1))
 
     @other.twin("/thing/{id}")
     class Away(Twin):
@@ -198,13 +200,13 @@ def test_other_servers_are_kept_in_a_test_and_dead_in_a_run(tmp_path: Path) -> N
         def on_go(self, uri: str) -> None:
             self.at(uri).set(1)
 
-    other.ingest([{"id": "1", "uri": "warp://plc:9001/valve/7"}], Away.go)
+    other.ingest([{"id": "1", "uri": away}], Away.go)
     done = run(other, tmp_path)
     (letter,) = done.letters
-    assert letter["reason"].startswith("no remote links yet")
+    assert letter["reason"].startswith("no connection to warp://127.0.0.1:1 within 0.1 s (remote_seconds): nobody")
     assert (letter["kind"], letter["node"], letter["lane"], letter["origin"]) == (
         "unrouted",
-        "warp://plc:9001/valve/7",
+        away,
         "set",
         "/thing/1",
     )

@@ -20,6 +20,7 @@ from shoal.settings import settings_from
         ({"origins": ["https://a.example"]}, "it is a text"),
         ({"remote_ca": 5}, "remote_ca=5; it is the path of a PEM file"),
         ({"remote_absent": -1}, "remote_absent=-1; a bound is above 0"),
+        ({"remote_queue": 0}, "remote_queue=0; a bound is above 0"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(setting: dict[str, Any], part: str) -> None:

@@ -200,6 +200,8 @@ impl Remotes {
 
     /// What has come; the shard takes one after the other, between turns. As long as it does not, the sockets are read
     /// up to `connection_intake`, and the servers conflate.
+    // no iterator: there may be more after the end
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<RemoteNews> {
         loop {
             match self.news.pop_front() {
@@ -258,7 +260,7 @@ impl Remotes {
         // without a thread it waits for the next that needs one
         _ = self.start(&host);
         // a batch of turns may send more than may wait
-        if self.waiting.len() % 1024 == 0 {
+        if self.waiting.len().is_multiple_of(1024) {
             host.flush();
         }
         Ok(())
@@ -272,6 +274,14 @@ impl Remotes {
     /// How many.
     pub fn unsent(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// How many a run waits for: once nothing is read any more, those of servers that are there.
+    pub fn in_flight(&self) -> usize {
+        if !self.common.is_draining() {
+            return self.waiting.len();
+        }
+        self.hosts.values().filter(|host| host.is_connected()).map(|host| host.commands()).sum()
     }
 
     /// So many commands wait for a server that takes them that nothing more is to be taken from outside.

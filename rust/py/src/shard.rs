@@ -285,7 +285,8 @@ impl Shard {
     }
 
     fn in_flight(&self) -> PyResult<usize> {
-        Ok(self.open()?.core.parked.len())
+        let core = &self.open()?.core;
+        Ok(core.parked.len() + core.remotes.in_flight())
     }
 
     fn fileno(&self) -> PyResult<i32> {
@@ -321,6 +322,7 @@ impl Shard {
         for source in &mut self.open()?.core.sources {
             source.close();
         }
+        self.open()?.core.remotes.drain();
         Ok(())
     }
 
@@ -413,6 +415,7 @@ impl Shard {
     fn close(&self) -> PyResult<()> {
         let state = self.state()?;
         state.core.journal = None;
+        state.core.remotes.hang_up();
         state.closed = true;
         state.server = None;
         state.deadline.stop();

@@ -118,6 +118,8 @@ mod tests {
         ] {
             assert_eq!(read(shape, body), None, "{body}");
         }
-        assert!(operation(Shape::Map, "@update(key:").is_err());
+        for (shape, body) in [(Shape::Map, "@update(key:"), (Shape::Value, "\"x")] {
+            assert!(operation(shape, body).is_err(), "{body}");
+        }
     }
 }

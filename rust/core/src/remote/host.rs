@@ -98,7 +98,7 @@ impl Host {
         wish.need = need(&self.common.fence);
         let mut places = lock(&self.places);
         let bound = self.common.limits.connection_links;
-        if places.len() >= bound {
+        if places.len() >= bound && !places.has(node, lane) {
             return Err(format!("there are {bound} links to {} already (connection_links)", self.name));
         }
         let mut effects = Effects::default();

@@ -140,6 +140,11 @@ impl Places {
         self.len() == 0
     }
 
+    /// Whether this lane is linked, or on its way in or out.
+    pub fn has(&self, node: &str, lane: &str) -> bool {
+        self.find(node, lane).is_some()
+    }
+
     fn find(&self, node: &str, lane: &str) -> Option<u32> {
         let same =
             |at: &u32| self.slots[*at as usize].as_ref().is_some_and(|place| place.node == node && place.lane == lane);

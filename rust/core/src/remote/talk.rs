@@ -169,7 +169,8 @@ impl Taker for Taken<'_> {
 fn has_unknown_tag(text: &str) -> bool {
     let Some(rest) = text.trim_start().strip_prefix('@') else { return false };
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').unwrap_or(rest.len());
-    end > 0 && rest[..end].starts_with(|c: char| c.is_ascii_alphabetic()) && Tag::of(rest[..end].as_bytes()).is_none()
+    let name = &rest.as_bytes()[..end];
+    name.first().is_some_and(u8::is_ascii_alphabetic) && Tag::of(name).is_none()
 }
 
 /// One connection.

@@ -78,6 +78,8 @@ struct Pair {
     far: Shard,
     server: Option<Server>,
     port: u16,
+    /// Bound to the port and not listening: nobody else is given it while the server is down.
+    _reserved: socket2::Socket,
     near: Shard,
     news: Vec<RemoteNews>,
 }
@@ -89,8 +91,12 @@ impl Pair {
 
     /// `settings`: those of the shard that links.
     fn with(settings: serde_json::Value) -> Self {
-        let mut pair =
-            Pair { far: shard(serde_json::json!({})), server: None, port: 0, near: shard(settings), news: Vec::new() };
+        let reserved = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        reserved.set_reuse_address(true).unwrap();
+        reserved.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let port = reserved.local_addr().unwrap().as_socket().unwrap().port();
+        let (far, near) = (shard(serde_json::json!({})), shard(settings));
+        let mut pair = Pair { far, server: None, port, _reserved: reserved, near, news: Vec::new() };
         pair.listen();
         pair
     }
@@ -98,8 +104,15 @@ impl Pair {
     /// The far shard serves, at the port that it had before.
     fn listen(&mut self) {
         let limits = self.far.settings.limits.clone();
-        let server = Server::start("127.0.0.1", self.port, limits, Arc::clone(&self.far.exchange)).unwrap();
-        self.port = server.address().port();
+        let deadline = Instant::now() + PATIENCE;
+        let server = loop {
+            // the listener before is closed by a thread of its own
+            match Server::start("127.0.0.1", self.port, limits.clone(), Arc::clone(&self.far.exchange)) {
+                Ok(server) => break server,
+                Err(reason) => assert!(Instant::now() < deadline, "{reason}"),
+            }
+            std::thread::yield_now();
+        };
         self.server = Some(server);
         self.far.open_doors();
     }

@@ -1,197 +1,200 @@
-//! Each answer of a server in each state of a link, without a socket.
+//! What is sent and told, without a socket.
 
 use super::*;
 use crate::links::Operation;
-use crate::warp;
+use crate::warp::read;
 
-const A: UplinkId = UplinkId(1);
-const B: UplinkId = UplinkId(2);
+struct Rig {
+    places: Places,
+    next: u32,
+}
 
-fn places() -> Places {
+fn patience() -> Patience {
     let second = Duration::from_secs(1);
-    Places::new(Patience { parting: second, answer: second, absent: second, tries: 2 })
+    Patience { parting: 2 * second, answer: 60 * second, absent: second, tries: 2 }
 }
 
-fn wish(shape: Shape, sync: bool) -> Wish {
-    Wish { shape, sync, prio: 0.0, rate: 0.0, need: 0 }
-}
+impl Rig {
+    /// With a connection.
+    fn new() -> Self {
+        let mut places = Places::new(patience());
+        places.begin(&mut Effects::default());
+        Rig { places, next: 0 }
+    }
 
-fn asks(effects: &mut Effects) -> Vec<String> {
-    std::mem::take(&mut effects.asks).into_iter().map(|(_, text)| String::from_utf8(text).unwrap()).collect()
-}
-
-/// What is told after this envelope.
-fn heard(places: &mut Places, text: &str) -> (Vec<RemoteNews>, Vec<String>) {
-    let mut effects = Effects::default();
-    places.hear(&warp::read(text).unwrap(), &mut effects).unwrap();
-    let asks = asks(&mut effects);
-    (effects.news, asks)
-}
-
-fn opened(places: &mut Places, id: UplinkId, shape: Shape, sync: bool) -> (UplinkId, Vec<RemoteNews>, Vec<String>) {
-    let mut effects = Effects::default();
-    let id = places.open("/a", "x", wish(shape, sync), id, &mut effects);
-    let asks = asks(&mut effects);
-    (id, effects.news, asks)
-}
-
-/// With a connection and a link of the value of `x`, which the server has answered.
-fn linked() -> Places {
-    let mut places = places();
-    places.begin(&mut Effects::default());
-    opened(&mut places, A, Shape::Value, true);
-    assert_eq!(heard(&mut places, "@linked(node:\"/a\",lane:x)").0, [RemoteNews::Linked(A)]);
-    places
-}
-
-fn closed(places: &mut Places, id: UplinkId) -> Vec<String> {
-    let mut effects = Effects::default();
-    places.close("/a", "x", id, 0, &mut effects);
-    asks(&mut effects)
-}
-
-fn later(places: &mut Places) -> (Vec<RemoteNews>, Vec<String>) {
-    let mut effects = Effects::default();
-    places.tend(Instant::now() + Duration::from_secs(60), &mut effects);
-    let asks = asks(&mut effects);
-    (effects.news, asks)
-}
-
-#[test]
-fn a_link_is_asked_for_when_there_is_a_connection_and_by_each_new_one() {
-    let mut places = places();
-    assert_eq!(opened(&mut places, A, Shape::Value, true), (A, vec![], vec![]));
-    for _ in 0..2 {
+    fn open_as(&mut self, shape: Shape, sync: bool, rate: f64) -> (UplinkId, Effects) {
         let mut effects = Effects::default();
-        places.begin(&mut effects);
-        assert_eq!(asks(&mut effects), ["@sync(node:\"/a\",lane:x)"]);
+        let wish = Wish { shape, sync, prio: 0.0, rate, need: 0 };
+        let id = self.places.open("/a%2fb", "x", wish, UplinkId(self.next), &mut effects);
+        self.next += 1;
+        (id, effects)
+    }
+
+    fn open(&mut self, sync: bool) -> (UplinkId, Vec<String>) {
+        let (id, effects) = self.open_as(Shape::Value, sync, 0.0);
+        (id, asks(&effects))
+    }
+
+    fn close(&mut self, id: UplinkId) -> Vec<String> {
         let mut effects = Effects::default();
-        places.broke(&mut effects);
-        places.broke(&mut effects);
-        // the first outage is told once; the second one, without an answer in between, is the same
-        assert!(effects.news.len() <= 1, "{:?}", effects.news);
+        self.places.close("/a%2fb", "x", id, 0, &mut effects);
+        asks(&effects)
+    }
+
+    fn hear(&mut self, text: &str) -> Effects {
+        let mut effects = Effects::default();
+        self.places.hear(&read(text).unwrap(), &mut effects).unwrap();
+        effects
+    }
+
+    fn tend(&mut self, seconds: u64) -> Effects {
+        let mut effects = Effects::default();
+        self.places.tend(Instant::now() + Duration::from_secs(seconds), &mut effects);
+        effects
+    }
+
+    fn break_and_return(&mut self) -> (Effects, Effects) {
+        let (mut broken, mut begun) = (Effects::default(), Effects::default());
+        self.places.broke(&mut broken);
+        self.places.begin(&mut begun);
+        (broken, begun)
     }
 }
 
+fn asks(effects: &Effects) -> Vec<String> {
+    effects.asks.iter().map(|(_, text)| String::from_utf8(text.clone()).unwrap()).collect()
+}
+
+const SYNC: &str = "@sync(node:\"/a%2fb\",lane:x)";
+const LINK: &str = "@link(node:\"/a%2fb\",lane:x)";
+const UNLINK: &str = "@unlink(node:\"/a%2fb\",lane:x)";
+// the server writes its escapes in the other case
+const LINKED: &str = "@linked(node:\"/a%2Fb\",lane:x)";
+const SYNCED: &str = "@synced(node:\"/a%2Fb\",lane:x)";
+const UNLINKED: &str = "@unlinked(node:\"/a%2Fb\",lane:x)";
+const NOT_FOUND: &str = "@unlinked(node:\"/a%2Fb\",lane:x)@nodeNotFound";
+
 #[test]
-fn a_break_is_told_once_until_the_server_answers_again() {
-    let mut places = linked();
-    let mut effects = Effects::default();
-    places.broke(&mut effects);
-    places.broke(&mut effects);
-    assert_eq!(effects.news, [RemoteNews::Broken(A)]);
-    places.begin(&mut Effects::default());
-    assert_eq!(heard(&mut places, "@linked(node:\"/a\",lane:x)").0, [RemoteNews::Linked(A)]);
-    let mut effects = Effects::default();
-    places.broke(&mut effects);
-    assert_eq!(effects.news, [RemoteNews::Broken(A)]);
+fn one_link_serves_all_and_the_last_one_unlinks() {
+    let mut rig = Rig::new();
+    let (id, sent) = rig.open(true);
+    assert_eq!(sent, [SYNC]);
+    assert_eq!(rig.open(true), (id, vec![]), "its state is still to come");
+    assert_eq!(rig.hear(LINKED).news, [RemoteNews::Linked(id)]);
+    assert_eq!(rig.open(true), (id, vec![SYNC.to_owned()]), "it has to see the state, too");
+    assert_eq!(rig.open(false), (id, vec![]));
+    assert_eq!(rig.hear(LINKED).news, [], "told once");
+    assert_eq!(rig.close(id), [UNLINK]);
+    assert_eq!(rig.places.len(), 1);
+    assert_eq!(rig.hear("@event(node:\"/a%2fb\",lane:x) 1").news, []);
+    assert_eq!(rig.hear(UNLINKED).news, []);
+    assert!(rig.places.is_empty());
 }
 
 #[test]
-fn users_of_one_shape_share_a_view_and_each_shape_reads_in_its_own_way() {
-    let mut places = linked();
-    assert_eq!(opened(&mut places, B, Shape::Value, false), (A, vec![], vec![]));
-    let told = opened(&mut places, B, Shape::Event, true);
-    assert_eq!(told, (B, vec![RemoteNews::Linked(B)], vec!["@sync(node:\"/a\",lane:x)".to_owned()]));
-    assert_eq!(places.len(), 1);
-    let event = heard(&mut places, "@event(node:\"/a\",lane:x) 5").0;
-    let five = Value::Int(5);
-    assert_eq!(
-        event,
-        [RemoteNews::Event(A, Operation::Value(five.clone())), RemoteNews::Event(B, Operation::Body(five))]
-    );
-    assert_eq!(closed(&mut places, A), Vec::<String>::new());
-    assert_eq!(closed(&mut places, B), ["@unlink(node:\"/a\",lane:x)"]);
+fn one_that_is_opened_again_hears_nothing_of_the_one_before() {
+    let mut rig = Rig::new();
+    let (old, _) = rig.open(true);
+    rig.hear(LINKED);
+    assert_eq!(rig.close(old), [UNLINK]);
+    let (new, sent) = rig.open(false);
+    assert_ne!(new, old);
+    assert_eq!(sent, [LINK]);
+    assert_eq!(rig.hear("@event(node:\"/a%2fb\",lane:x) 1").news, []);
+    assert_eq!(rig.hear(UNLINKED).news, []);
+    assert_eq!(rig.hear(LINKED).news, [RemoteNews::Linked(new)]);
 }
 
 #[test]
-fn what_comes_before_the_answer_to_an_unlink_belongs_to_the_link_before() {
-    let mut places = linked();
-    closed(&mut places, A);
-    let (id, _, asked) = opened(&mut places, B, Shape::Value, true);
-    assert_eq!((id, asked), (B, vec!["@sync(node:\"/a\",lane:x)".to_owned()]));
-    assert_eq!(heard(&mut places, "@event(node:\"/a\",lane:x) 1").0, []);
-    assert_eq!(heard(&mut places, "@unlinked(node:\"/a\",lane:x)").0, []);
-    assert_eq!(heard(&mut places, "@linked(node:\"/a\",lane:x)").0, [RemoteNews::Linked(B)]);
+fn a_server_that_answers_no_unlink_is_asked_again() {
+    let mut rig = Rig::new();
+    let (old, _) = rig.open(true);
+    rig.close(old);
+    let (new, _) = rig.open(true);
+    assert_eq!(asks(&rig.tend(59)), [""; 0]);
+    assert_eq!(asks(&rig.tend(61)), [SYNC]);
+    assert_eq!(rig.hear(LINKED).news, [RemoteNews::Linked(new)]);
+    assert_eq!(rig.close(new), [UNLINK]);
+    rig.tend(61);
+    assert!(rig.places.is_empty());
 }
 
 #[test]
-fn a_link_that_is_closed_is_gone_when_the_server_says_so_or_says_nothing() {
-    let mut places = linked();
-    closed(&mut places, A);
-    heard(&mut places, "@unlinked(node:\"/a\",lane:x)");
-    assert!(places.is_empty());
-    let mut places = linked();
-    closed(&mut places, A);
-    assert!(!places.is_empty());
-    assert_eq!(later(&mut places), (vec![], vec![]));
-    assert!(places.is_empty());
+fn shapes_have_ids_of_their_own_on_one_link() {
+    let mut rig = Rig::new();
+    let (value, _) = rig.open_as(Shape::Value, true, 0.0);
+    rig.hear(LINKED);
+    let (event, effects) = rig.open_as(Shape::Event, false, 0.0);
+    assert_eq!((asks(&effects), effects.news), (vec![], vec![RemoteNews::Linked(event)]));
+    let both = [
+        RemoteNews::Event(value, Operation::Value(Value::Int(1))),
+        RemoteNews::Event(event, Operation::Body(Value::Int(1))),
+    ];
+    assert_eq!(rig.hear("@event(node:\"/a%2fb\",lane:x) 1").news, both);
+    assert_eq!(rig.close(value), [""; 0]);
+    assert_eq!(rig.close(event), [UNLINK]);
 }
 
 #[test]
-fn a_refusal_ends_the_link_with_its_reason() {
-    let mut places = places();
-    places.begin(&mut Effects::default());
-    opened(&mut places, A, Shape::Value, true);
-    let told = heard(&mut places, "@unlinked(node:\"/a\",lane:x) @laneNotFound");
-    // swim-java answers nothing more for what it has refused before it is told so
-    let unlink = vec!["@unlink(node:\"/a\",lane:x)".to_owned()];
-    assert_eq!(told, (vec![RemoteNews::Unlinked(A, "laneNotFound".into())], unlink));
-    assert!(places.is_empty());
+fn the_server_sends_as_often_as_the_one_wants_who_wants_it_most_often() {
+    let mut rig = Rig::new();
+    let (_, effects) = rig.open_as(Shape::Value, false, 5.0);
+    assert_eq!(asks(&effects), ["@link(node:\"/a%2fb\",lane:x,rate:5)"]);
+    assert_eq!(asks(&rig.open_as(Shape::Value, false, 2.0).1), [""; 0]);
+    assert_eq!(asks(&rig.open_as(Shape::Value, false, 0.0).1), [LINK]);
 }
 
 #[test]
-fn an_end_without_a_reason_is_told_when_the_connection_has_outlived_it() {
-    let mut places = linked();
-    assert_eq!(heard(&mut places, "@unlinked(node:\"/a\",lane:x)").0, []);
-    assert_eq!(later(&mut places).0, [RemoteNews::Unlinked(A, String::new())]);
-    let mut places = linked();
-    heard(&mut places, "@unlinked(node:\"/a\",lane:x)");
-    let mut effects = Effects::default();
-    places.broke(&mut effects);
-    assert_eq!(effects.news, [RemoteNews::Broken(A)]);
-    assert_eq!(later(&mut places).0, []);
+fn a_break_is_told_once_and_everything_is_asked_for_again() {
+    let mut rig = Rig::new();
+    let (id, _) = rig.open(true);
+    rig.hear(LINKED);
+    let (broken, begun) = rig.break_and_return();
+    assert_eq!(broken.news, [RemoteNews::Broken(id)]);
+    assert_eq!(asks(&begun), [SYNC]);
+    let (broken, _) = rig.break_and_return();
+    assert_eq!(broken.news, []);
+    assert_eq!(rig.hear(SYNCED).news, [RemoteNews::Linked(id), RemoteNews::Synced(id)]);
 }
 
 #[test]
-fn a_node_that_a_server_has_lost_is_asked_for_again_so_many_times() {
-    let gone = "@unlinked(node:\"/a\",lane:x) @nodeNotFound";
-    let mut places = linked();
-    places.broke(&mut Effects::default());
-    places.begin(&mut Effects::default());
-    for _ in 0..2 {
-        assert_eq!(heard(&mut places, gone), (vec![], vec![]));
-        let (news, asked) = later(&mut places);
-        assert_eq!(news, []);
-        assert_eq!(asked, ["@unlink(node:\"/a\",lane:x)", "@sync(node:\"/a\",lane:x)"]);
-    }
-    assert_eq!(heard(&mut places, gone).0, [RemoteNews::Unlinked(A, "nodeNotFound".into())]);
+fn what_a_server_refuses_is_told_with_the_reason() {
+    let mut rig = Rig::new();
+    let (id, _) = rig.open(true);
+    let effects = rig.hear(NOT_FOUND);
+    assert_eq!(effects.news, [RemoteNews::Unlinked(id, "nodeNotFound".to_owned())]);
+    assert_eq!(asks(&effects), [UNLINK], "or swim-java never answers for it again");
+    assert!(rig.places.is_empty());
+    let (again, sent) = rig.open(true);
+    assert_eq!(sent, [SYNC]);
+    let got = rig.hear("@unlinked(node:\"/a%2fb\",lane:x)\"Link closed.\"").news;
+    assert_eq!(got, [RemoteNews::Unlinked(again, "Link closed.".to_owned())]);
 }
 
 #[test]
-fn addresses_are_compared_in_their_normal_form() {
-    let mut places = places();
-    places.begin(&mut Effects::default());
-    places.open("/b%2fc", "x", wish(Shape::Value, false), A, &mut Effects::default());
-    assert_eq!(heard(&mut places, "@linked(node:\"/b%2Fc\",lane:x)").0, [RemoteNews::Linked(A)]);
-    assert_eq!(heard(&mut places, "@linked(node:\"/other\",lane:x)").0, []);
+fn a_node_that_is_gone_after_a_break_is_asked_for_a_few_times() {
+    let mut rig = Rig::new();
+    let (id, _) = rig.open(true);
+    rig.hear(LINKED);
+    rig.break_and_return();
+    assert_eq!(rig.hear(NOT_FOUND).news, []);
+    assert_eq!(asks(&rig.tend(0)), [""; 0]);
+    assert_eq!(asks(&rig.tend(1)), [UNLINK, SYNC]);
+    assert_eq!(rig.hear(NOT_FOUND).news, []);
+    assert_eq!(asks(&rig.tend(1)), [""; 0], "the second pause is longer");
+    assert_eq!(asks(&rig.tend(2)), [UNLINK, SYNC]);
+    assert_eq!(rig.hear(NOT_FOUND).news, [RemoteNews::Unlinked(id, "nodeNotFound".to_owned())]);
 }
 
 #[test]
-fn the_highest_rate_and_priority_of_all_users_are_asked_for() {
-    let mut places = places();
-    places.begin(&mut Effects::default());
-    let mut effects = Effects::default();
-    for (prio, rate) in [(0.5, 2.0), (0.2, 8.0), (0.1, 4.0)] {
-        places.open("/a", "x", Wish { prio, rate, ..wish(Shape::Value, false) }, A, &mut effects);
-    }
-    let asked = asks(&mut effects);
-    assert_eq!(asked, ["@link(node:\"/a\",lane:x,prio:0.5,rate:2.0)", "@link(node:\"/a\",lane:x,prio:0.5,rate:8.0)"]);
-}
-
-#[test]
-fn a_body_that_is_no_recon_is_an_error() {
-    let mut places = linked();
-    let message = warp::read("@event(node:\"/a\",lane:x) {").unwrap();
-    assert!(places.hear(&message, &mut Effects::default()).is_err());
+fn an_end_without_a_reason_may_be_that_of_the_server() {
+    let mut rig = Rig::new();
+    let (id, _) = rig.open(true);
+    rig.hear(LINKED);
+    assert_eq!(rig.hear(UNLINKED).news, []);
+    let (broken, begun) = rig.break_and_return();
+    assert_eq!((broken.news, asks(&begun)), (vec![RemoteNews::Broken(id)], vec![SYNC.to_owned()]));
+    rig.hear(LINKED);
+    assert_eq!(rig.hear(UNLINKED).news, []);
+    assert_eq!(rig.tend(2).news, [RemoteNews::Unlinked(id, String::new())]);
 }
