@@ -15,6 +15,9 @@ pub struct Demand {
     pub keys: Option<Py<PyAny>>,
 }
 
+/// A link's hooks, each with the number of its arguments after self.
+type LinkHooks = Vec<Option<(Py<PyAny>, usize)>>;
+
 /// The Python half of a population (`shoal.handlers.Functions`).
 pub struct Class {
     pub class: Py<PyType>,
@@ -37,7 +40,7 @@ pub struct Class {
     pub maps: Vec<KeyAndValue>,
     pub map_encoders: Vec<KeyAndValue>,
     /// The hooks of each link, with the number of their arguments after self.
-    pub links: Vec<Vec<Option<(Py<PyAny>, usize)>>>,
+    pub links: Vec<LinkHooks>,
     pub demands: Vec<Demand>,
     pub observers: Vec<Py<PyAny>>,
 }

@@ -63,6 +63,9 @@ pub struct Inner {
     closed: bool,
 }
 
+/// Host, connected, links, commands that wait, what is wrong.
+type RemoteStatus = (String, bool, usize, usize, String);
+
 #[pyclass(frozen, module = "shoal._core", weakref)]
 pub struct Shard {
     /// Only touched by the thread that made it, with the GIL held; no reference is kept while Python code may run.
@@ -364,7 +367,7 @@ impl Shard {
     }
 
     /// Other servers by name: (address, connected, links, commands that wait, why there is no connection)
-    fn remotes(&self) -> PyResult<Vec<(String, bool, usize, usize, String)>> {
+    fn remotes(&self) -> PyResult<Vec<RemoteStatus>> {
         let status = |status: Status| (status.host, status.is_connected, status.links, status.waiting, status.trouble);
         Ok(self.open()?.core.remotes.status().into_iter().map(status).collect())
     }
