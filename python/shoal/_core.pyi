@@ -406,7 +406,7 @@ class Shard:
     def waiting(self) -> bool:
         """Whether ``turns`` would find work now."""
     def in_flight(self) -> int:
-        """Parked turns, and commands on their way to other servers; once reading has stopped, to those that are there."""
+        """Parked turns and commands to other servers; once reading has stopped, of those to servers that are there."""
     def fileno(self) -> int:
         """Becomes readable when work arrives from another thread (an eventfd; ``woken`` resets it)."""
     def woken(self) -> None: ...

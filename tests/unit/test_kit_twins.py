@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from runs import run
 
-from shoal import App, Command, Count, Local, Map, Reject, Settings, Twin, Value
+import shoal
+from shoal import App, Command, Count, Local, Map, Reject, Twin, Value
 from shoal.errors import NoSuchTwin, NotInTurn, RemoteRead, ShoalError, TwinStopped, WrongType
 
 
@@ -190,7 +191,7 @@ def test_commands_to_other_servers_are_kept_in_a_test_and_dead_in_a_run_when_nob
         assert t.dead_letters == []
     # nobody listens at port 1
     away = "warp://127.0.0.1:1/valve/7"
-    other = App("away", settings=Settings(remote_seconds=0.1))
+    other = App("away", settings=shoal.Settings(remote_seconds=0.1))
 
     @other.twin("/thing/{id}")
     class Away(Twin):
