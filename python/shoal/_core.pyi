@@ -406,7 +406,7 @@ class Shard:
     def waiting(self) -> bool:
         """Whether ``turns`` would find work now."""
     def in_flight(self) -> int:
-        """Parked turns and commands to other servers; once reading has stopped, of those to servers that are there."""
+        """Parked turns: async handlers that are at work."""
     def fileno(self) -> int:
         """Becomes readable when work arrives from another thread (an eventfd; ``woken`` resets it)."""
     def woken(self) -> None: ...

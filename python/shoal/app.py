@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, overload
 
 import msgspec
 
@@ -30,7 +30,7 @@ from shoal.variables import Addable, C, T
 if TYPE_CHECKING:
     from shoal._core import Shard
     from shoal.app_link import AppLink
-    from shoal.client.watch import Hooks
+    from shoal.client.live import AsyncLive
     from shoal.duration import Seconds
     from shoal.testing import Kit
 
@@ -178,8 +178,8 @@ class App(Generic[C]):
         sync: bool = True,
         prio: float = 0.0,
         rate: float = 0.0,
-        **hooks: Unpack[Hooks],
-    ) -> AppLink[Any]:
+        **hooks: Any,
+    ) -> AsyncLive[Any]:
         """Follows a lane while the app runs: ``app.link(City.speed)``, ``app.link(Bus.stops, "7")``,
         ``app.link("/bus/7", "speed")``; of another server, ``app.link("warp://host:9001/bus/7", "stops", kind="map")``.
 
@@ -187,10 +187,10 @@ class App(Generic[C]):
         (``shoal.warp.Update`` and so on). The link has the newest ``value`` at hand. Hooks: ``on_linked``,
         ``on_synced``, ``on_unlinked``, ``on_closed``, ``on_failed``. Errors: WrongType.
         """
-        from shoal.app_link import app_link
+        from shoal.app_link import app_link, hooks_of
         from shoal.client.shared import Terms
 
-        made = app_link(lane, parameters, kind, Terms(sync, rate, prio), hooks, changed)
+        made = app_link(lane, parameters, kind, Terms(sync, rate, prio), hooks_of(hooks), changed)
         self._links.append(made)
         for start in self._linking[-1:]:
             start(made)

@@ -15,7 +15,8 @@ from shoal.client.live import AsyncLive, AsyncLiveEvents, AsyncLiveList, AsyncLi
 from shoal.client.place import Place, place_of
 from shoal.client.shared import Terms
 from shoal.client.watch import Hooks
-from shoal.errors import ShoalError, Unlinked, Unset
+from shoal.errors import ShoalError, Unlinked, Unset, WrongType
+from shoal.place import near
 from shoal.variables import K, V, V_co
 from shoal.warp import Bounds, Change, Clear, Cut, Element, Move, Out, Remove, Set, State, Update
 
@@ -185,6 +186,16 @@ class AppLinkList(AppLink[Any], AsyncLiveList[V], Generic[V]):
 
 class AppLinkEvents(AppLink[V_co], AsyncLiveEvents[V_co], Generic[V_co]):
     """Of a command or supply lane."""
+
+
+def hooks_of(given: dict[str, Any]) -> Hooks:
+    """Errors: WrongType for what is no hook."""
+    unknown = next((name for name in given if name not in Hooks.__optional_keys__), None)
+    if unknown is not None:
+        raise WrongType(f"a link has no hook {unknown}=; {near(unknown, sorted(Hooks.__optional_keys__))}")
+    hooks: Any = given
+    made: Hooks = hooks
+    return made
 
 
 def app_link(

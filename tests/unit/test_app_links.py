@@ -100,7 +100,7 @@ def test_a_link_made_while_the_app_runs_begins_with_what_is_there() -> None:
         t.at(bus, "8").report(1.0)
         assert (link.value, speed.value) == (["a"], 5.0)
         assert isinstance(changes[0], Element)
-        speed.end()
+        t.run(speed.close())
         t.at(bus, "7").report(6.0)
         assert (speed.value, speed.is_linked) == (5.0, False)
 
@@ -124,6 +124,8 @@ def test_what_is_no_lane_is_refused_at_once() -> None:
         app.link(bus, "7")
     with pytest.raises(WrongType):
         app.link(bus.speed)
+    with pytest.raises(WrongType, match="no hook on_change="):
+        app.link(bus.speed, "7", on_change=print)
 
 
 def test_a_task_of_the_run_iterates_and_writes(tmp_path: Path) -> None:

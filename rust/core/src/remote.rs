@@ -276,14 +276,6 @@ impl Remotes {
         self.waiting.len()
     }
 
-    /// How many a run waits for: once nothing is read any more, those of servers that are there.
-    pub fn in_flight(&self) -> usize {
-        if !self.common.is_draining() {
-            return self.waiting.len();
-        }
-        self.hosts.values().filter(|host| host.is_connected()).map(|host| host.commands()).sum()
-    }
-
     /// So many commands wait for a server that takes them that nothing more is to be taken from outside.
     pub(crate) fn is_crowded(&self) -> bool {
         let bound = self.common.bounds.remote_queue / 2;
