@@ -143,7 +143,7 @@ impl Shard {
 
     /// The same of connections and sources.
     fn waiting_outside(&self) -> bool {
-        self.remotes.has_news()
+        self.has_far_news()
             || self.serving && (self.desk.has_more() || self.exchange.has_news())
             || self.held.as_ref().is_some_and(|held| held.until.is_none_or(|until| until <= Instant::now()))
             || self.held.is_none() && !self.starved && self.sources.iter().any(|source| source.has_news())
@@ -260,7 +260,7 @@ impl Shard {
             return Some(Step::Idle);
         }
         self.far_first = !self.far_first;
-        if self.far_first && self.remotes.has_news() && self.next_far() {
+        if self.far_first && self.has_far_news() && self.next_far() {
             return None;
         }
         self.peers_first = self.serving && !self.peers_first;
@@ -281,7 +281,7 @@ impl Shard {
         {
             return step;
         }
-        if self.remotes.has_news() && self.next_far() {
+        if self.has_far_news() && self.next_far() {
             return None;
         }
         Some(Step::Idle)

@@ -82,6 +82,11 @@ impl Shard {
         }
     }
 
+    /// Whether something has come that a link here waits for.
+    pub(crate) fn has_far_news(&self) -> bool {
+        !self.downlinks.far.links.is_empty() && self.remotes.has_news()
+    }
+
     /// Takes what has come of one link of another server. False: nothing has.
     pub(crate) fn next_far(&mut self) -> bool {
         let Some(news) = self.remotes.next() else { return false };
