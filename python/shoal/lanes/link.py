@@ -7,8 +7,8 @@ and are saved. What comes is written to the copy in a turn of its own, and then 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import urandom
 from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypeVar, overload
-from uuid import uuid4
 
 from shoal import _core
 from shoal.declaration import Column, LinkTable
@@ -508,7 +508,7 @@ class ListLinkView(Opened, Sequence[V]):
         length = len(self)
         place = max(0, index + length) if index < 0 else min(index, length)
         # a key of its own, so that it is told from the element that stands there
-        self._send({"@update": {"index": place, "key": uuid4().hex}, **self._behind(value)})
+        self._send({"@update": {"index": place, "key": urandom(8).hex()}, **self._behind(value)})
 
     def append(self, value: V) -> None:
         """Puts an element at the end of the linked lane."""
