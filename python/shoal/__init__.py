@@ -47,17 +47,20 @@ from shoal.handlers import every
 from shoal.lanes.alarm import Alarm, AlarmState
 from shoal.lanes.command import Command, Send, SendNothing
 from shoal.lanes.demand import Cue, CueKey, Demand, DemandMap
+from shoal.lanes.event_link import EventLink, EventView
 from shoal.lanes.fold import Fold
 from shoal.lanes.folds import Count, Ewma, Latest
 from shoal.lanes.history import History, Stamped
 from shoal.lanes.join import Join, JoinMap, JoinView
 from shoal.lanes.lane import Lane, Linkable, Num
 from shoal.lanes.later import Idle
-from shoal.lanes.link import EventLink, EventView, Link, LinkView, ListLink, ListLinkView, MapLink, MapLinkView
+from shoal.lanes.link import Link, LinkView
 from shoal.lanes.links import LinkInfo
 from shoal.lanes.list import List, ListView
+from shoal.lanes.list_link import ListLink, ListLinkView
 from shoal.lanes.local import Local
 from shoal.lanes.map import Map, MapView
+from shoal.lanes.map_link import MapLink, MapLinkView
 from shoal.lanes.members import Group, Members
 from shoal.lanes.numbers import Max, Mean, Min, Sum
 from shoal.lanes.request import Ask, AskNothing, Request

@@ -11,11 +11,15 @@ from shoal.errors import NotInTurn, Unset, WrongType
 from shoal.lanes.alarm import QUIET, Alarm, AlarmState
 from shoal.lanes.command import Command
 from shoal.lanes.demand import Demand, DemandMap
+from shoal.lanes.event_link import EventLink
 from shoal.lanes.join import Joined
 from shoal.lanes.lane import Declared, Lane
-from shoal.lanes.link import EventLink, Link, Linked, ListLink, MapLink
+from shoal.lanes.link import Link
+from shoal.lanes.linked import Linked
 from shoal.lanes.list import List
+from shoal.lanes.list_link import ListLink
 from shoal.lanes.map import Map
+from shoal.lanes.map_link import MapLink
 from shoal.lanes.members import Group, Members
 from shoal.lanes.request import Request
 from shoal.lanes.supply import Supply

@@ -45,7 +45,7 @@ from shoal.handlers import (
 )
 from shoal.lanes.command import Command
 from shoal.lanes.lane import Declared, Lane, Linkable
-from shoal.lanes.link import Linked
+from shoal.lanes.linked import Linked
 from shoal.lanes.list import List
 from shoal.lanes.map import Map
 from shoal.lanes.members import Members

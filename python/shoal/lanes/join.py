@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, Self, overload
 
 from shoal import _core
 from shoal.declaration import MapTable
 from shoal.errors import WrongType
 from shoal.lanes.lane import MISSING, Lane
-from shoal.lanes.link import Copied, Linked, _take_map, address
+from shoal.lanes.linked import Linked, address, plain
 from shoal.lanes.map import Map
+from shoal.lanes.map_link import Copied, CopyView, take_map
 from shoal.lanes.members import Members
 from shoal.types import form_of
 from shoal.variables import K, Save, V
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 LIMIT = 1_000_000
 
 
-class JoinView(Mapping[K, V]):
+class JoinView(CopyView[K, V]):
     """A join in a twin's hands: reading is of the map that the linked lanes come to."""
 
     __slots__ = ("_lane", "_twin")
@@ -33,22 +34,6 @@ class JoinView(Mapping[K, V]):
     def __init__(self, twin: Any, lane: Any) -> None:
         self._twin = twin
         self._lane = lane
-
-    def _view(self) -> Any:
-        return _core.Table.__get__(self._lane, self._twin, type(self._twin))
-
-    def __getitem__(self, key: K, /) -> V:
-        value: V = self._view()[key]
-        return value
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._view())
-
-    def __len__(self) -> int:
-        return len(self._view())
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._view()
 
     @property
     def targets(self) -> Mapping[Any, str]:
@@ -169,9 +154,7 @@ class Joined(Linked, Copied[K, V]):
         raise NotImplementedError
 
     def _target_key(self, key: Any) -> Any:
-        form = self._key_of_targets()
-        encode = form.encoder(f"a key of {self._label}")
-        return key if encode is None else encode(key)
+        return plain(self._key_of_targets(), f"a key of {self._label}", key)
 
     def _check_open(self) -> None:
         if self.over is not None:
@@ -351,7 +334,7 @@ class JoinMap(Joined[K, V], Generic[K, V]):
     def _resolve(self, schema: Schema) -> None:
         self._find_lane(schema)
         self._find_over(schema)
-        _take_map(self, self.source)
+        take_map(self, self.source)
         Map._resolve(self, schema)
 
     def _key_of_targets(self) -> Any:
