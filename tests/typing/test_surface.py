@@ -178,7 +178,11 @@ def _same(expected: object, found: object) -> bool:
 
 HERE = Path(__file__).parent
 PACKAGE = Path(shoal.__file__).parent
-MODULES = re.findall(r"^ *from shoal\.([a-z]\S*) import", (PACKAGE / "__init__.py").read_text("utf-8"), re.MULTILINE)
+MODULES = [
+    # what its links inherit from
+    "lanes.linked",
+    *re.findall(r"^ *from shoal\.([a-z]\S*) import", (PACKAGE / "__init__.py").read_text("utf-8"), re.MULTILINE),
+]
 STUB = read([HERE / "shoal.pyi"])
 # one letter, or one with _co or _in: a type variable
 NAMES = {name for name in (*STUB.classes, *STUB.functions, *STUB.aliases) if not re.fullmatch(r"[A-Z](_co|_in)?", name)}

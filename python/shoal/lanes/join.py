@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LIMIT = 1_000_000
 
 
-class JoinView(CopyView[K, V]):
+class JoinView(CopyView[K, V], Mapping[K, V]):
     """A join in a twin's hands: reading is of the map that the linked lanes come to."""
 
     __slots__ = ("_lane", "_twin")

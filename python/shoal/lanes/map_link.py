@@ -44,7 +44,7 @@ class CopyView(Mapping[K, V]):
         return key in self._view()
 
 
-class MapLinkView(Opened, CopyView[K, V]):
+class MapLinkView(Opened, CopyView[K, V], Mapping[K, V]):
     """A map link in a twin's hands: reading is of the copy, writing goes to the linked lane."""
 
     __slots__ = ()
